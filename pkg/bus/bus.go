@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+	"google.golang.org/protobuf/proto"
+)
+
+// Stream is the name of the stream of all events.
+const Stream = "CALLS"
+
+// Bus is one service's place on the bus.
+type Bus struct {
+	// Service is the author of what is published and the name of the durable consumers.
+	Service string
+	JS      jetstream.JetStream
+	Log     *slog.Logger
+	// Metrics may be nil.
+	Metrics *Metrics
+}
+
+// New gives a service its place on the bus.
+func New(service string, js jetstream.JetStream, log *slog.Logger, metrics *Metrics) *Bus {
+	return &Bus{Service: service, JS: js, Log: log, Metrics: metrics}
+}
+
+// Publish stores an event of a call, once for as long as the stream keeps it. It returns what is stored: the event, or,
+// if the same cause has led to it before, the one from then. If another cause has, the error is a [TakenError].
+// The cause is what the context's handler handles; see [WithCause].
+func (b *Bus) Publish(ctx context.Context, callID string, m proto.Message) (*Event, error) {
+	e, err := b.newEvent(ctx, callID, m)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := b.store(ctx, e, jetstream.WithExpectLastSequencePerSubject(0))
+		switch {
+		case err == nil:
+			b.Metrics.published(e, began(ctx))
+			return e, nil
+		case errors.Is(err, errInFlight):
+			if err := pause(ctx); err != nil {
+				return nil, err
+			}
+		case errors.Is(err, errMoved):
+			stored, err := b.Find(ctx, callID, e.Key())
+			if err != nil {
+				return nil, err
+			}
+			if stored == nil { // a replica that lags behind
+				if err := pause(ctx); err != nil {
+					return nil, err
+				}
+				continue
+			}
+			if stored.Cause != e.Cause {
+				return stored, &TakenError{stored}
+			}
+			return stored, nil
+		default:
+			return nil, fmt.Errorf("publish %s: %w", e.ID(), err)
+		}
+	}
+}
+
+// Choice looks at a call's story and says which event follows from it; nil is none. It may be asked several times.
+type Choice func(*Story) (proto.Message, error)
+
+// Decide publishes what choose makes of the call's story, on condition that the story has not grown since choose saw
+// it; if it has, choose is asked again. It returns the published event, or nil if choose wanted none. An error of
+// choose is returned as it is.
+func (b *Bus) Decide(ctx context.Context, callID string, choose Choice) (*Event, error) {
+	nonce := uuid.NewString()
+	for {
+		story, err := b.Story(ctx, callID)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range story.Events {
+			if e.nonce == nonce { // stored by a try whose answer was lost
+				return e, nil
+			}
+		}
+		m, err := choose(story)
+		if err != nil || m == nil {
+			return nil, err
+		}
+		e, err := b.newEvent(ctx, callID, m)
+		if err != nil {
+			return nil, err
+		}
+		e.nonce = nonce
+		err = b.store(ctx, e, jetstream.WithExpectLastSequenceForSubject(story.last(), subjectRoot+"."+callID+".>"))
+		if err == nil {
+			b.Metrics.published(e, story.Began())
+			return e, nil
+		}
+		if ctx.Err() != nil || b.JS.Conn().IsClosed() {
+			return nil, fmt.Errorf("decide %s: %w", e.ID(), err)
+		}
+		// Moved, in flight, or no answer at all: the story tells which.
+		if !errors.Is(err, errMoved) {
+			if err := pause(ctx); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// Story reads what has happened to a call. A call that is not known has an empty story. On a replicated stream the
+// last events may be missing: what depends on their absence is for [Bus.Decide] and [Bus.Publish].
+func (b *Bus) Story(ctx context.Context, callID string) (*Story, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	messages, err := jetstreamext.GetLastMsgsFor(ctx, b.JS, Stream, []string{subjectRoot + "." + callID + ".>"})
+	if err != nil {
+		return nil, fmt.Errorf("read call %s: %w", callID, err)
+	}
+	var events []*Event
+	for m, err := range messages {
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read call %s: %w", callID, err)
+		}
+		e, err := decode(m.Subject, m.Header, m.Data, m.Sequence, m.Time)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, e)
+	}
+	return NewStory(callID, events), nil
+}
+
+// Find reads one event of a call by its key, such as RoomReady.1; nil if it is not there.
+func (b *Bus) Find(ctx context.Context, callID, key string) (*Event, error) {
+	story, err := b.Story(ctx, callID)
+	if err != nil {
+		return nil, err
+	}
+	return story.Find(key), nil
+}
+
+const readTimeout = 5 * time.Second
+
+var (
+	errMoved    = errors.New("the condition does not hold")
+	errInFlight = errors.New("another publish is under way")
+)
+
+func (b *Bus) newEvent(ctx context.Context, callID string, m proto.Message) (*Event, error) {
+	if err := mayAuthor(b.Service, m); err != nil {
+		return nil, err
+	}
+	if !plainToken.MatchString(callID) {
+		return nil, fmt.Errorf("publish %s: %q is not a call id", nameOf(m), callID)
+	}
+	e := &Event{CallID: callID, Name: nameOf(m), Author: b.Service, Cause: cause(ctx), Time: time.Now().UTC(), Data: m}
+	if key := Key(m); len(key) > len(e.Name) {
+		e.Suffix = key[len(e.Name)+1:]
+	}
+	return e, nil
+}
+
+// store writes an event once under a condition. It fills in the sequence.
+func (b *Bus) store(ctx context.Context, e *Event, condition jetstream.PublishOpt) error {
+	data, err := proto.Marshal(e.Data)
+	if err != nil {
+		return fmt.Errorf("encode: %w", err)
+	}
+	msg := &nats.Msg{Subject: Subject(e.CallID, e.Data), Data: data, Header: nats.Header{
+		headerSpec:   {"1.0"},
+		headerID:     {e.ID()},
+		headerType:   {string(e.Data.ProtoReflect().Descriptor().FullName())},
+		headerSource: {e.Author},
+		headerTime:   {e.Time.Format(time.RFC3339Nano)},
+		headerCall:   {e.CallID},
+		headerCause:  {e.Cause},
+	}}
+	if e.nonce != "" {
+		msg.Header.Set(headerNonce, e.nonce)
+	}
+	injectTrace(ctx, msg.Header)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	ack, err := b.JS.PublishMsg(ctx, msg, condition)
+	switch apiCode(err) {
+	case codeWrongLast:
+		return errMoved
+	case codeInFlight, codeTooMany:
+		return errInFlight
+	}
+	if err != nil {
+		return err
+	}
+	e.Seq = ack.Sequence
+	return nil
+}
+
+func pause(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(20 * time.Millisecond):
+		return nil
+	}
+}
+
+type contextKey int
+
+const (
+	causeKey contextKey = iota
+	beganKey
+)
+
+// WithCause says what leads to the events published with the context. Handlers have it set already.
+func WithCause(ctx context.Context, cause string) context.Context {
+	return context.WithValue(ctx, causeKey, cause)
+}
+
+func cause(ctx context.Context) string {
+	c, _ := ctx.Value(causeKey).(string)
+	return c
+}
+
+func began(ctx context.Context) time.Time {
+	t, _ := ctx.Value(beganKey).(time.Time)
+	return t
+}
