@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package calls
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/trunkline/trunkline/pkg/call"
+	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+)
+
+// The words of CallEnded.reason.
+const (
+	CallerHungUp = "caller_hung_up" // the last leg has left
+	CallerGone   = "caller_gone"    // Daily no longer held the call when it was to be forwarded
+	LegFailed    = "leg_failed"     // Daily could not connect the caller
+	BotEnded     = "bot_ended"      // the bot has left, as it wanted
+	BotLost      = "bot_lost"       // the bot died in the call, and none could be had in its place
+	NoBot        = "no_bot"         // no bot could be had within the answer budget
+	ForwardLost  = "forward_lost"   // nobody can tell what became of the forward
+	MaxDuration  = "max_duration"   // the call has lasted as long as it may
+)
+
+const (
+	// exitGrace is how long after a bot's own leaving the caller's may be reported, so that who left first is told
+	// right.
+	exitGrace = 2 * time.Second
+	// forwardGrace is how long past the answer budget a forward in doubt may be settled. The same request may be sent
+	// again after 30 s, and is then waited for as long.
+	forwardGrace = 75 * time.Second
+)
+
+// Next says what follows for a call from its state: a decision to publish, or none; and how long to wait before asking
+// again, where that is not for an event or one of the call's limits to bring about.
+func Next(s *call.State, now time.Time) (decision proto.Message, wait time.Duration) {
+	switch {
+	case s.Ended != nil || s.Received == nil:
+		return nil, 0
+	case s.EndAsked != nil:
+		return ended(talked(s), s.EndAsked.Data.GetReason(), ""), 0
+	case len(s.Legs) > 0 && s.LegsAlive() == 0:
+		return legsGone(s), 0
+	case s.CallerIn():
+		return inCall(s, now)
+	default:
+		return holding(s, now)
+	}
+}
+
+// Limit is when the call must be looked at even if nothing happens.
+func Limit(s *call.State) time.Time {
+	if s.Forwarded != nil {
+		return s.Forwarded.At.Add(s.Received.GetMaxDuration().AsDuration())
+	}
+	return s.Began.Add(s.Received.GetAnswerBudget().AsDuration())
+}
+
+func holding(s *call.State, now time.Time) (proto.Message, time.Duration) {
+	current := s.Current()
+	if current.ForwardFailed != nil && current.ForwardFailed.GetGone() {
+		return ended(callv1.Outcome_OUTCOME_ABANDONED, CallerGone, current.ForwardFailed.GetReason()), 0
+	}
+	if over := now.Sub(Limit(s)); over >= 0 {
+		if s.Forwarding() == nil {
+			return ended(callv1.Outcome_OUTCOME_MISSED, NoBot, current.Reason), 0
+		}
+		if over >= forwardGrace {
+			return ended(callv1.Outcome_OUTCOME_MISSED, ForwardLost, ""), 0
+		}
+		return nil, forwardGrace - over
+	}
+	if !current.Over() || s.Forwarding() != nil {
+		return nil, 0
+	}
+	return again(s, now, callv1.Place_PLACE_NEW_ROOM)
+}
+
+func inCall(s *call.State, now time.Time) (proto.Message, time.Duration) {
+	current := s.Current()
+	if s.Forwarded != nil && !now.Before(Limit(s)) {
+		return ended(talked(s), MaxDuration, ""), 0
+	}
+	if s.Connected == nil && current.Ready != nil && !current.Over() {
+		for _, leg := range s.Legs {
+			if leg.Connected && !leg.Gone {
+				return &callv1.CallConnected{Attempt: current.N, SessionId: leg.Session}, 0
+			}
+		}
+	}
+	switch {
+	case !current.Over():
+		return nil, 0
+	case current.Exited != nil && current.Exited.GetStatus() == 0 && current.Failed == nil:
+		if wait := current.ExitedAt.Add(exitGrace).Sub(now); wait > 0 {
+			return nil, wait
+		}
+		return ended(talked(s), BotEnded, ""), 0
+	case now.Sub(lost(s)) >= s.Received.GetAnswerBudget().AsDuration():
+		return ended(callv1.Outcome_OUTCOME_FAILED, BotLost, current.Reason), 0
+	default:
+		return again(s, now, callv1.Place_PLACE_SAME_ROOM)
+	}
+}
+
+// again tries the call once more: at once the first time, then with growing pauses.
+func again(s *call.State, now time.Time, place callv1.Place) (proto.Message, time.Duration) {
+	current := s.Current()
+	if wait := current.OverAt.Add(pauseAfter(current.N)).Sub(now); wait > 0 {
+		return nil, wait
+	}
+	return &callv1.AttemptRequested{Attempt: current.N + 1, Place: place, Agent: current.Agent, Reason: current.Reason}, 0
+}
+
+func pauseAfter(n uint32) time.Duration {
+	if n == 1 {
+		return 0
+	}
+	return min(500*time.Millisecond<<min(n-2, 10), 10*time.Second)
+}
+
+// lost is when the call's last good bot was lost.
+func lost(s *call.State) time.Time {
+	at := s.Current().OverAt
+	for i := len(s.Attempts) - 1; i >= 0 && s.Attempts[i].Over(); i-- {
+		at = s.Attempts[i].OverAt
+		if s.Attempts[i].Ready != nil {
+			break
+		}
+	}
+	return at
+}
+
+func legsGone(s *call.State) proto.Message {
+	for _, leg := range s.Legs {
+		if !leg.Failed {
+			return ended(talked(s), CallerHungUp, "")
+		}
+	}
+	return ended(callv1.Outcome_OUTCOME_FAILED, LegFailed, "")
+}
+
+// talked is the outcome of a call that ends as calls do: it depends on whether the caller ever came through.
+func talked(s *call.State) callv1.Outcome {
+	if s.Forwarded != nil || len(s.Legs) > 0 {
+		return callv1.Outcome_OUTCOME_COMPLETED
+	}
+	return callv1.Outcome_OUTCOME_ABANDONED
+}
+
+func ended(outcome callv1.Outcome, reason, detail string) *callv1.CallEnded {
+	return &callv1.CallEnded{Outcome: outcome, Reason: reason, Detail: detail}
+}

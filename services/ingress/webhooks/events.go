@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package webhooks
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/trunkline/trunkline/pkg/call"
+	"github.com/trunkline/trunkline/pkg/daily"
+	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+)
+
+// Events takes Daily's domain webhook: what happens in any room of the domain. What concerns no call of ours is
+// answered with 200 and counted.
+func (i *Ingress) Events(w http.ResponseWriter, r *http.Request) {
+	q := request{i, "events", w, r}
+	body, ok := q.read()
+	if !ok {
+		return
+	}
+	event, malformed := daily.ParseEvent(body)
+	if malformed == nil && event.Test { // when the webhook is created, signed or not
+		q.ok("test")
+		return
+	}
+	if !q.signed(i.events, daily.HeaderWebhookSignature, daily.HeaderWebhookTimestamp, body) {
+		return
+	}
+	if malformed != nil {
+		q.refuse(http.StatusBadRequest, "malformed", malformed.Error())
+		return
+	}
+	callID, attempt, ours := call.ParseRoom(event.Room)
+	if !ours {
+		q.ok("not-ours")
+		return
+	}
+	fact := factOf(event, attempt)
+	if fact == nil {
+		q.ok("not-read")
+		return
+	}
+	story, err := i.Bus.Story(r.Context(), callID)
+	if err != nil {
+		q.refuse(http.StatusServiceUnavailable, "unavailable", "the call could not be looked up; send it again")
+		return
+	}
+	if len(story.Events) == 0 { // another installation's on the same domain
+		q.ok("not-ours")
+		return
+	}
+	q.store(callID, "daily-webhook "+event.ID, fact)
+}
+
+// factOf makes a fact of an event of Daily's, or nil of one that says nothing about a call.
+func factOf(e daily.Event, attempt uint32) proto.Message {
+	at := timestamppb.New(e.At)
+	if e.At.IsZero() {
+		at = timestamppb.New(time.Now())
+	}
+	switch e.Type {
+	case "dialin.ready":
+		return &callv1.DialinReady{Attempt: attempt, Room: e.Room, SipEndpoint: e.SIPEndpoint}
+	case "dialin.connected", "dialout.connected":
+		return &callv1.LegConnected{SessionId: e.SessionID, Room: e.Room, Attempt: attempt, At: at}
+	case "dialout.answered":
+		return &callv1.LegAnswered{SessionId: e.SessionID, Room: e.Room, Attempt: attempt, At: at}
+	case "dialin.stopped", "dialout.stopped":
+		return &callv1.LegEnded{SessionId: e.SessionID, Room: e.Room, Attempt: attempt, At: at}
+	case "dialin.error", "dialout.error":
+		return &callv1.LegFailed{SessionId: e.SessionID, Room: e.Room, Attempt: attempt, Reason: e.ErrorMsg}
+	case "participant.joined":
+		return &callv1.ParticipantJoined{SessionId: e.SessionID, Room: e.Room, Attempt: attempt, UserId: e.UserID, Owner: e.Owner}
+	case "participant.left":
+		return &callv1.ParticipantLeft{SessionId: e.SessionID, Room: e.Room, Attempt: attempt, UserId: e.UserID}
+	}
+	if state, ok := strings.CutPrefix(e.Type, "calltransfer."); ok {
+		return &callv1.LegTransfer{SessionId: e.SessionID, State: state, Room: e.Room}
+	}
+	return nil
+}
+

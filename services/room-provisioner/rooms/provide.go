@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rooms
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/pkg/call"
+	"github.com/trunkline/trunkline/pkg/daily"
+	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+)
+
+// expiryMargin is how much longer a room lasts than its call may: what clears up must find it.
+const expiryMargin = 10 * time.Minute
+
+// CallReceived makes the room of a call's first attempt.
+func (p *Provisioner) CallReceived(ctx context.Context, in bus.In[*callv1.CallReceived]) error {
+	return p.provide(ctx, call.Read(in.Story), 1, in.Data.GetAgent())
+}
+
+// AttemptRequested makes the room of a further attempt, or says that the caller's is the attempt's.
+func (p *Provisioner) AttemptRequested(ctx context.Context, in bus.In[*callv1.AttemptRequested]) error {
+	s := call.Read(in.Story)
+	if s.Received == nil {
+		return bus.Drop(errors.New("not a dial-in"))
+	}
+	if in.Data.GetPlace() == callv1.Place_PLACE_SAME_ROOM {
+		return p.reuse(ctx, s, in.Data)
+	}
+	return p.provide(ctx, s, in.Data.GetAttempt(), in.Data.GetAgent())
+}
+
+// provide may run again at any time: the room has a name of its own, and the second create finds the first.
+func (p *Provisioner) provide(ctx context.Context, s *call.State, attempt uint32, agent string) error {
+	name := call.RoomName(s.ID, attempt)
+	lasts := s.Received.GetAnswerBudget().AsDuration() + s.Received.GetMaxDuration().AsDuration() + expiryMargin
+	idle := int(p.Config.Daily.MaxIdleTimeout.Seconds())
+	room, _, err := p.Daily.EnsureRoom(ctx, daily.CreateRoom{
+		Name: name, Privacy: p.Config.Daily.Privacy,
+		Properties: daily.RoomProperties{
+			Exp: time.Now().Add(lasts).Unix(), EjectAtRoomExp: true, Geo: p.Config.Daily.Geo, StartVideoOff: true,
+			EnableChat: proto.Bool(false), EnablePrejoinUI: proto.Bool(false), EnableEmojiReactions: proto.Bool(false),
+			SIP: &daily.SIP{
+				DisplayName: cmp.Or(s.Received.GetFrom(), p.Config.Daily.SIPDisplayName), Mode: daily.SIPDialIn, NumEndpoints: 1,
+				DialinConfig: &daily.DialinConfig{MaxIdleTimeoutSec: idle},
+			},
+			DialoutConfig: &daily.DialoutConfig{MaxIdleTimeoutSec: idle},
+		},
+	})
+	switch {
+	case errors.Is(err, daily.ErrRefused):
+		return p.fail(ctx, s.ID, attempt, err.Error())
+	case err != nil:
+		return fmt.Errorf("room for attempt %d: %w", attempt, err)
+	case room.SIPURI() == "":
+		return p.fail(ctx, s.ID, attempt, "Daily gave a room without a SIP address")
+	}
+	_, err = p.Bus.Publish(ctx, s.ID, &callv1.RoomReady{
+		Attempt: attempt, Room: room.Name, RoomUrl: room.URL, SipUri: room.SIPURI(), Agent: agent, Expires: timestamppb.New(room.Expires()),
+	})
+	return err
+}
+
+func (p *Provisioner) reuse(ctx context.Context, s *call.State, wanted *callv1.AttemptRequested) error {
+	for _, a := range s.Attempts {
+		if a.Room != nil && a.Forward != nil && a.ForwardFailed == nil {
+			room := proto.CloneOf(a.Room)
+			room.Attempt, room.Agent, room.Resumed = wanted.GetAttempt(), wanted.GetAgent(), true
+			_, err := p.Bus.Publish(ctx, s.ID, room)
+			return err
+		}
+	}
+	return p.fail(ctx, s.ID, wanted.GetAttempt(), "the caller is in no room")
+}
+
+func (p *Provisioner) fail(ctx context.Context, callID string, attempt uint32, reason string) error {
+	_, err := p.Bus.Publish(ctx, callID, &callv1.RoomFailed{Attempt: attempt, Reason: reason})
+	return err
+}

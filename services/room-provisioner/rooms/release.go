@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rooms
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/pkg/call"
+	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+)
+
+// leaveGrace is how long bots may take to leave by themselves, as they do when the caller hangs up. It spares a request
+// for nearly every call.
+const leaveGrace = 5 * time.Second
+
+// CallEnded sends everybody out of the call's rooms.
+func (p *Provisioner) CallEnded(ctx context.Context, in bus.In[*callv1.CallEnded]) error {
+	s := call.Read(in.Story)
+	if left := leaveGrace - time.Since(in.Time); left > 0 && s.LegsAlive() == 0 && !unseen(s) && len(bots(s)) > 0 {
+		return bus.RetryAfter(min(left, time.Second), nil)
+	}
+	if err := p.clear(ctx, s); err != nil {
+		return err
+	}
+	released := &callv1.RoomReleased{}
+	for room := range occupied(s) {
+		released.Rooms = append(released.Rooms, room)
+	}
+	_, err := p.Bus.Publish(ctx, in.CallID, released)
+	return err
+}
+
+// LegConnected sends a leg out that comes after its call's end.
+func (p *Provisioner) LegConnected(ctx context.Context, in bus.In[*callv1.LegConnected]) error {
+	if !in.Story.Ended() {
+		return nil
+	}
+	if _, err := p.Daily.Eject(ctx, in.Data.GetRoom(), []string{in.Data.GetSessionId()}, nil, false); err != nil {
+		return fmt.Errorf("send a late leg out: %w", err)
+	}
+	return nil
+}
+
+// clear ejects whom the record shows in the call's rooms. Where a caller was forwarded and never seen, nobody can be
+// named, and the room is deleted, which sends everybody out.
+func (p *Provisioner) clear(ctx context.Context, s *call.State) error {
+	if unseen(s) {
+		if _, err := p.Daily.DeleteRooms(ctx, []string{s.Forwarded.Data.GetRoom()}); err != nil {
+			return fmt.Errorf("delete room: %w", err)
+		}
+		return nil
+	}
+	for room, who := range occupied(s) {
+		if len(who.legs)+len(who.bots) == 0 {
+			continue
+		}
+		if _, err := p.Daily.Eject(ctx, room, who.legs, who.bots, false); err != nil {
+			return fmt.Errorf("eject: %w", err)
+		}
+	}
+	return nil
+}
+
+type occupants struct{ legs, bots []string }
+
+// occupied gives every room that the call has had, with those who are in it as far as the record shows.
+func occupied(s *call.State) map[string]occupants {
+	rooms := map[string]occupants{}
+	for _, a := range s.Attempts {
+		if a.Room == nil {
+			continue
+		}
+		in := rooms[a.Room.GetRoom()]
+		if a.Starting != nil && a.Exited == nil {
+			in.bots = append(in.bots, call.BotID(s.ID, a.N))
+		}
+		rooms[a.Room.GetRoom()] = in
+	}
+	for _, leg := range s.Legs {
+		if in := rooms[leg.Room]; !leg.Gone {
+			in.legs = append(in.legs, leg.Session)
+			rooms[leg.Room] = in
+		}
+	}
+	return rooms
+}
+
+func bots(s *call.State) []string {
+	var all []string
+	for _, who := range occupied(s) {
+		all = append(all, who.bots...)
+	}
+	return all
+}
+
+// unseen reports whether a caller was forwarded of whom there has been no word since.
+func unseen(s *call.State) bool { return s.Forwarded != nil && len(s.Legs) == 0 }
