@@ -14,9 +14,9 @@ import (
 
 // Readiness is whether one service can do its work.
 type Readiness struct {
-	mu      sync.Mutex
-	reason  string
-	nats    *nats.Conn
+	mu     sync.Mutex
+	reason string
+	nats   *nats.Conn
 }
 
 // Yes says that the service can do its work.

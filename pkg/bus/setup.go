@@ -47,7 +47,7 @@ func Setup(ctx context.Context, js jetstream.JetStream, s Settings, say func(str
 	for _, n := range needs {
 		if n.Timers {
 			streams = append(streams, jetstream.StreamConfig{
-				Name: TimerStream(n.Service), Description: "Timers of " + n.Service, Subjects: []string{TimerSet  + "." + n.Service + ".>", TimerFired + "." + n.Service + ".>", TimerCancelled + "." + n.Service},
+				Name: TimerStream(n.Service), Description: "Timers of " + n.Service, Subjects: []string{TimerSet + "." + n.Service + ".>", TimerFired + "." + n.Service + ".>", TimerCancelled + "." + n.Service},
 				AllowMsgSchedules: true, AllowMsgTTL: true, MaxMsgsPerSubject: 1, Duplicates: 2 * time.Minute, AllowDirect: true,
 			})
 		}
@@ -122,6 +122,36 @@ func setupService(ctx context.Context, js jetstream.JetStream, s Settings, say f
 			say("create bucket " + bucket.Bucket)
 		}
 		if _, err := js.CreateOrUpdateKeyValue(ctx, bucket); err != nil {
+			return fmt.Errorf("bucket %s: %w", bucket.Bucket, err)
+		}
+	}
+	return nil
+}
+
+// Check reports the first thing that a service needs and that is not there.
+func Check(ctx context.Context, js jetstream.JetStream, n Needs) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	streams := []string{Stream}
+	if len(n.Events) > 0 {
+		streams = append(streams, DeadLetters)
+	}
+	if n.Timers {
+		streams = append(streams, TimerStream(n.Service))
+	}
+	for _, stream := range streams {
+		if stream == Stream && len(n.Events) == 0 {
+			if _, err := js.Stream(ctx, stream); err != nil {
+				return fmt.Errorf("stream %s: %w", stream, err)
+			}
+			continue
+		}
+		if _, err := js.Consumer(ctx, stream, n.Service); err != nil {
+			return fmt.Errorf("consumer %s of %s: %w", n.Service, stream, err)
+		}
+	}
+	for _, bucket := range n.Buckets {
+		if _, err := js.KeyValue(ctx, bucket.Bucket); err != nil {
 			return fmt.Errorf("bucket %s: %w", bucket.Bucket, err)
 		}
 	}

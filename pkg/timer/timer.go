@@ -87,7 +87,9 @@ func (t Timers) Run(ctx context.Context, handlers map[string]Handler) error {
 	})
 }
 
-func (t Timers) subject(root string, id ID) string { return root + "." + t.Bus.Service + "." + id.String() }
+func (t Timers) subject(root string, id ID) string {
+	return root + "." + t.Bus.Service + "." + id.String()
+}
 
 func parse(text string) (ID, error) {
 	parts := strings.Split(text, ".")

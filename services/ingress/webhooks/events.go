@@ -84,4 +84,3 @@ func factOf(e daily.Event, attempt uint32) proto.Message {
 	}
 	return nil
 }
-

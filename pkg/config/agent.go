@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"text/template"
+	"text/template/parse"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// An Agent is a bot that can be started, as often as it has slots.
+type Agent struct {
+	Name         string            `yaml:"-"`             // its key under agents
+	Backend      string            `yaml:"backend"`       // what runs it: process
+	Command      []string          `yaml:"command"`       // program and arguments; see Argv
+	Dir          string            `yaml:"dir"`           // working directory; empty: the scheduler's
+	Env          map[string]string `yaml:"env"`           // set for the bot
+	PassEnv      []string          `yaml:"pass_env"`      // names passed on from the scheduler's environment
+	Slots        int               `yaml:"slots"`         // bots at once, on all machines together
+	Owner        bool              `yaml:"owner"`         // the bot's meeting token is an owner's
+	ReadyTimeout time.Duration     `yaml:"ready_timeout"` // answer deadline of one attempt, from its start
+	Linger       time.Duration     `yaml:"linger"`        // for its last work after the call's end; may be 0
+	KillGrace    time.Duration     `yaml:"kill_grace"`    // from SIGTERM to SIGKILL
+	Lease        time.Duration     `yaml:"lease"`         // TTL of its slot, whole seconds
+}
+
+// DefaultAgent is an Agent with every default, and no command.
+func DefaultAgent() Agent {
+	return Agent{
+		Backend:      "process",
+		Slots:        10,
+		ReadyTimeout: 10 * time.Second,
+		Linger:       5 * time.Second,
+		KillGrace:    5 * time.Second,
+		Lease:        15 * time.Second,
+	}
+}
+
+// UnmarshalYAML starts from the defaults.
+func (a *Agent) UnmarshalYAML(n *yaml.Node) error {
+	type plain Agent
+	*a = DefaultAgent()
+	return n.Decode((*plain)(a))
+}
+
+// CommandData fills in the items of an agent's command. It holds no secrets:
+// everybody on the machine can read a command line.
+type CommandData struct {
+	CallID  string
+	Attempt int
+	Agent   string
+	Self    string // path of the running binary
+}
+
+// Argv is the agent's command for one attempt of one call.
+func (a Agent) Argv(d CommandData) ([]string, error) {
+	argv := make([]string, len(a.Command))
+	for i, item := range a.Command {
+		t, err := commandTemplate(item)
+		if err != nil {
+			return nil, fmt.Errorf("agent %s: command[%d]: %w", a.Name, i, err)
+		}
+		var b strings.Builder
+		if err := t.Execute(&b, d); err != nil {
+			return nil, fmt.Errorf("agent %s: command[%d]: %w", a.Name, i, err)
+		}
+		argv[i] = b.String()
+	}
+	return argv, nil
+}
+
+var errTemplate = errors.New("may hold {{.CallID}}, {{.Attempt}}, {{.Agent}} and {{.Self}}, and no other template")
+
+// commandTemplate allows text and plain fields only, so that to run it cannot
+// fail, loop, or show what is not meant for a command line.
+func commandTemplate(item string) (*template.Template, error) {
+	t, err := template.New("").Parse(item)
+	if err != nil || len(t.Templates()) > 1 {
+		return nil, errTemplate
+	}
+	if t.Tree == nil || t.Root == nil {
+		return t, nil
+	}
+	for _, n := range t.Root.Nodes {
+		if n.Type() != parse.NodeText && !isField(n) {
+			return nil, errTemplate
+		}
+	}
+	return t, nil
+}
+
+func isField(n parse.Node) bool {
+	action, ok := n.(*parse.ActionNode)
+	if !ok || len(action.Pipe.Decl) > 0 || len(action.Pipe.Cmds) != 1 || len(action.Pipe.Cmds[0].Args) != 1 {
+		return false
+	}
+	field, ok := action.Pipe.Cmds[0].Args[0].(*parse.FieldNode)
+	if !ok || len(field.Ident) != 1 {
+		return false
+	}
+	switch field.Ident[0] {
+	case "CallID", "Attempt", "Agent", "Self":
+		return true
+	}
+	return false
+}

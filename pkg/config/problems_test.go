@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/trunkline/trunkline/pkg/config"
+)
+
+// broken holds files and exactly what is to be said about them, a line each.
+// The name of the file is left out.
+var broken = map[string]struct{ file, want string }{
+	"an empty file": {"", `
+1: agents: is missing
+1: routes: is missing`},
+	"nothing but a comment": {"# later\n", `
+1: agents: is missing
+1: routes: is missing`},
+	"no mapping":                  {"- a\n", "1: must be a mapping of keys to values"},
+	"a number":                    {"5", "1: must be a mapping of keys to values"},
+	"no YAML":                     {"region: US\nnats: [\n", "3: is not YAML: did not find expected node content"},
+	"a tab":                       {"nats:\n\turl: x\n", "2: is not YAML: found character that cannot start any token"},
+	"two documents":               {minimal + "---\n" + minimal, "6: a second document begins here; there must be one"},
+	"an unknown tag":              {"region: !secret x" + minimal, "1: region: the tag !secret is not supported"},
+	"an unknown alias":            {"region: *x" + minimal, "1: is not YAML: unknown anchor 'x' referenced"},
+	"a merge of a text":           {"nats: {<<: text}" + minimal, "1: nats: << must name a mapping, or a list of mappings"},
+	"a mapping that holds itself": {"nats: &n\n  url: *n" + minimal, "2: nats.url: is an alias of what holds it"},
+	"a key that is a list":        {"[a, b]: c" + minimal, "1: a key must be a plain word"},
+
+	"unknown keys": {`
+regoin: US
+nats: {maxAge: 1h, servers: x}
+agents:
+  support: {command: [bot], slotz: 5}
+routes:
+  - {default: true, agent: support, budget: 5s}
+x: 1
+`, `
+2: regoin: is not a known key, did you mean region?
+3: nats.maxAge: is not a known key, did you mean max_age?
+3: nats.servers: is not a known key
+5: agents.support.slotz: is not a known key, did you mean slots?
+7: routes[0].budget: is not a known key
+8: x: is not a known key`},
+
+	"keys given twice": {`
+region: US
+region: GB
+agents:
+  support: {command: [bot]}
+  support: {command: [bot]}
+routes:
+  - {default: true, agent: support, agent: support}
+region: DE
+`, `
+3: region: is given twice, first in line 2
+6: agents.support: is given twice, first in line 5
+8: routes[0].agent: is given twice, first in line 8
+9: region: is given twice, first in line 2`},
+
+	"wrong types": {`
+region: 49
+nats: {replicas: three, max_age: 7}
+listen:
+daily: {budget: {unlimited: yes, dials_per_5s: 1.5}}
+agents:
+  support: {command: bot, slots: .inf, linger: soon, env: {A: [b], B: }}
+routes:
+  - {number: +14155550100, agent: support}
+  - {default: true, agent: support}
+log: loud
+`, `
+2: region: must be a region of two capital letters, such as US
+3: nats.max_age: must be a duration, such as 90s or 1h30m
+3: nats.replicas: must be a whole number
+4: listen: has no value: give it one, or leave the key out
+5: daily.budget.dials_per_5s: must be a whole number
+5: daily.budget.unlimited: must be true or false
+7: agents.support.command: must be a list
+7: agents.support.env.A: must be a single value
+7: agents.support.env.B: has no value: give it one, or leave the key out
+7: agents.support.linger: must be a duration, such as 90s or 1h30m
+7: agents.support.slots: is not a number that can be used
+9: routes[0].number: must be a text: put it in quotes
+11: log: must be a mapping of keys to values`},
+
+	"beyond limits": {`
+nats: {url: "", replicas: 2}
+ingress: {dialin_paths: [], max_body: 1}
+daily: {privacy: secret, sip_display_name: "", budget: {dials_per_5s: 0}}
+agents:
+  support: {command: [], slots: 0, backend: docker, pass_env: [A, B, A, 1C]}
+  sales: {command: [bot], slots: 10001, lease: 99999999999h}
+routes:
+  - {default: true, agent: support}
+log: {format: xml, level: loud}
+`, `
+2: nats.replicas: must be 1, 3 or 5
+2: nats.url: must not be empty
+3: ingress.dialin_paths: must not be empty
+3: ingress.max_body: must be at least 1024
+4: daily.budget.dials_per_5s: must be at least 1
+4: daily.privacy: must be private or public
+4: daily.sip_display_name: must not be empty
+6: agents.support.backend: must be process
+6: agents.support.command: must not be empty
+6: agents.support.pass_env[2]: is the same as [0]
+6: agents.support.pass_env[3]: is not the name of an environment variable
+6: agents.support.slots: must be at least 1
+7: agents.sales.lease: must be a duration, such as 90s or 1h30m
+7: agents.sales.slots: must be at most 10000
+10: log.format: must be text or json
+10: log.level: must be debug, info, warn or error`},
+
+	"names": {`
+agents:
+  Support: {command: [bot]}
+  "a.b": {command: [bot], slots: 0}
+  support: {command: [bot], env: {"A B": x, C: y}}
+routes:
+  - {default: true, agent: Support}
+  - {number: "+14155550100", agent: suport}
+`, `
+3: agents.Support: a name is up to 40 lower-case letters, digits, - and _, and begins with a letter or digit
+4: agents["a.b"]: a name is up to 40 lower-case letters, digits, - and _, and begins with a letter or digit
+4: agents["a.b"].slots: must be at least 1
+5: agents.support.env["A B"]: is not the name of an environment variable
+8: routes[1].agent: there is no agent of this name, did you mean support?`},
+
+	"addresses": {`
+public_url: http://calls.example.com
+nats: {url: "nats://user:pw@a:4222,http://b"}
+listen: {ingress: "8080", gateway: "127.0.0.1:9090", control: ":70000"}
+daily: {api_url: "http://api.daily.co/v1"}
+gateway: {url: "bots.example.com:80"}
+` + minimal, `
+2: public_url: must be an address https://…
+3: nats.url: must be an address nats://…, tls://…, ws://… or wss://…
+3: nats.url: must hold no password or token: name a file in nats.credentials
+4: listen.admin: 127.0.0.1:9090 is taken by listen.gateway (127.0.0.1:9090)
+4: listen.control: must be host:port, such as "127.0.0.1:8080" or ":8080"
+4: listen.ingress: must be host:port, such as "127.0.0.1:8080" or ":8080"
+5: daily.api_url: must begin with https://, or the account key is for all to read
+6: gateway.url: must be an address http://… or https://…`},
+
+	"URLs with more than a path": {`
+public_url: https://u:p@calls.example.com
+daily: {api_url: "https://api.daily.co/v1?x=1"}
+gateway: {url: "https://bots.example.com/#top"}
+` + minimal, `
+2: public_url: must hold no user or password
+3: daily.api_url: must end with its path, without ? or #
+4: gateway.url: must end with its path, without ? or #`},
+
+	"paths": {`
+ingress:
+  dialin_paths:
+    - /start
+    - /daily-events
+    - /start
+    - start
+` + minimal, "7: ingress.dialin_paths[3]: must be a path such as /daily-events, without a slash at its end"},
+
+	"paths that are right each": {`
+ingress:
+  dialin_paths:
+    - /start
+    - /daily-events
+    - /start
+` + minimal, `
+5: ingress.dialin_paths[1]: is ingress.events_path, too
+6: ingress.dialin_paths[2]: is the same as [0]`},
+
+	"durations": {`
+nats: {max_age: 0s}
+ingress: {max_age: 0s, publish_timeout: -1s}
+daily: {max_idle_timeout: 1500ms, janitor_interval: 14s, presence_settle: 0s}
+agents:
+  support: {command: [bot], ready_timeout: 0s, linger: 0s, kill_grace: 0s, lease: 2s}
+routes:
+  - {default: true, agent: support, answer_budget: 0s, max_duration: 0s}
+`, `
+2: nats.max_age: must be longer than 0s
+3: ingress.max_age: must be longer than 0s
+3: ingress.publish_timeout: must be a duration, such as 90s or 1h30m
+4: daily.janitor_interval: must be at least 15s, because Daily asks for no more
+4: daily.max_idle_timeout: must be in whole seconds
+4: daily.presence_settle: must be longer than 0s
+6: agents.support.kill_grace: must be longer than 0s
+6: agents.support.lease: must be at least 3s
+6: agents.support.ready_timeout: must be longer than 0s
+8: routes[0].answer_budget: must be longer than 0s
+8: routes[0].max_duration: must be longer than 0s`},
+
+	"durations that do not fit together": {`
+nats:
+  max_age: 2h
+daily: {janitor_interval: 2m}
+agents:
+  support: {command: [bot], ready_timeout: 90s, kill_grace: 15s}
+routes:
+  - {default: true, agent: support}
+  - {number: "+14155550100", agent: support, answer_budget: 2m, max_duration: 2h}
+`, `
+3: nats.max_age: must be longer than a call by routes[1] can last (2h2m)
+4: daily.presence_settle: must be longer than daily.janitor_interval (2m)
+6: agents.support.kill_grace: must be shorter than lease (15s), or a slot is free while its bot lives
+8: routes[0].answer_budget: 1m30s must be longer than agents.support.ready_timeout (1m30s)`},
+
+	"a call longer than its record": {`
+agents: {support: {command: [bot]}}
+routes:
+  - {default: true, agent: support}
+  - number: "+14155550100"
+    agent: support
+    max_duration: 2000000h
+`, "7: routes[1].max_duration: a call would last longer than nats.max_age (168h) keeps it"},
+
+	"commands": {`
+agents:
+  support:
+    command:
+      - ""
+      - "{{.Secret}}"
+      - "{{"
+      - "{{range 9}}x{{end}}"
+      - "{{define \"x\"}}{{end}}"
+      - "{{.CallID}}{{.Self | len}}"
+      - "{{.CallID}}"
+    env: {TRUNKLINE_SECRET: x, A: b}
+    pass_env: [DAILY_API_KEY, DAILY_PINLESS_HMAC_FILE, A]
+routes: [{default: true, agent: support}]
+`, `
+5: agents.support.command[0]: must name the program
+6: agents.support.command[1]: may hold {{.CallID}}, {{.Attempt}}, {{.Agent}} and {{.Self}}, and no other template
+7: agents.support.command[2]: may hold {{.CallID}}, {{.Attempt}}, {{.Agent}} and {{.Self}}, and no other template
+8: agents.support.command[3]: may hold {{.CallID}}, {{.Attempt}}, {{.Agent}} and {{.Self}}, and no other template
+9: agents.support.command[4]: may hold {{.CallID}}, {{.Attempt}}, {{.Agent}} and {{.Self}}, and no other template
+10: agents.support.command[5]: may hold {{.CallID}}, {{.Attempt}}, {{.Agent}} and {{.Self}}, and no other template
+12: agents.support.env.TRUNKLINE_SECRET: must not be given to a bot: it gets a token for its own call
+13: agents.support.pass_env[0]: DAILY_API_KEY must not be given to a bot: it gets a token for its own call
+13: agents.support.pass_env[1]: DAILY_PINLESS_HMAC_FILE must not be given to a bot: it gets a token for its own call
+13: agents.support.pass_env[2]: A is set in env already`},
+
+	"routes": {`
+region: DE
+agents: {support: {command: [bot]}}
+routes:
+  - {number: "+14155550100", agent: support}
+  - {number: "+1 (415) 555-0100", agent: support}
+  - {number: "415 5550100 ext 1", agent: support}
+  - {number: anonymous, agent: support}
+  - {number: "sip:a@b.c", agent: support}
+  - {number: "SIPS:A@B.C;x=y", agent: support}
+  - {agent: support}
+  - {default: true, number: "+14155550101", agent: support}
+  - {default: true, agent: support}
+  - {number: ""}
+  - 5
+`, `
+14: routes[9].agent: is missing
+14: routes[9].number: must not be empty
+15: routes[10]: must be a mapping of keys to values`},
+
+	"routes that are right by the schema": {`
+region: DE
+agents: {support: {command: [bot]}}
+routes:
+  - {number: "+14155550100", agent: support}
+  - {number: "+1 (415) 555-0100", agent: support}
+  - {number: "415 5550100 ext 1", agent: support}
+  - {number: anonymous, agent: support}
+  - {number: "sip:a@b.c", agent: support}
+  - {number: "SIPS:A@B.C;x=y", agent: support}
+  - {agent: support}
+  - {default: true, number: "+14155550101", agent: support}
+  - {default: true, agent: support}
+`, `
+6: routes[1].number: is the number of routes[0], too
+7: routes[2].number: must be a phone number (of DE, unless it begins with +) or a sip: URI
+8: routes[3].number: must be a phone number (of DE, unless it begins with +) or a sip: URI
+10: routes[5].number: is the number of routes[4], too
+11: routes[6]: must have a number, or default: true
+12: routes[7].number: must not be given for the default route
+13: routes[8].default: routes[7] is the default already`},
+
+	"no default route, and no such region": {`
+region: XX
+agents: {support: {command: [bot]}}
+routes:
+  - {number: "+14155550100", agent: support}
+`, `
+2: region: is not a region that has phone numbers
+4: routes: one route must be the default (default: true)`},
+
+	"what docs/configuration.md shows": {`agents:
+  support:
+    slotz: 5
+    command: [python, bot.py]
+routes:
+  - default: true
+    agent: suport
+  - number: +14155550100
+    agent: support
+`, `
+3: agents.support.slotz: is not a known key, did you mean slots?
+7: routes[0].agent: there is no agent of this name, did you mean support?
+8: routes[1].number: must be a text: put it in quotes`},
+
+	"what is wrong where it is merged from": {`
+agents:
+  a: &a
+    command: [bot]
+    slots: 0
+  b:
+    <<: *a
+    owner: maybe
+routes: [{default: true, agent: a}]
+`, `
+5: agents.a.slots: must be at least 1
+5: agents.b.slots: must be at least 1
+8: agents.b.owner: must be true or false`},
+}
+
+func TestProblems(t *testing.T) {
+	for name, c := range broken {
+		t.Run(name, func(t *testing.T) {
+			got, err := config.Parse("f", []byte(c.file))
+			if err == nil || got != nil {
+				t.Fatalf("a broken file was taken: %+v", got)
+			}
+			want := "f:" + strings.ReplaceAll(strings.TrimSpace(c.want), "\n", "\nf:")
+			if err.Error() != want {
+				t.Errorf("got\n%s\nwant\n%s", err, want)
+			}
+		})
+	}
+}
+
+// Aliases of aliases must not take the machine with them.
+func TestAliasBomb(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("region: US\nx0: &x0 [a, b, c, d, e, f, g, h]\n")
+	for i := 1; i < 12; i++ {
+		a := "*x" + string(rune('a'+i-1))
+		if i == 1 {
+			a = "*x0"
+		}
+		b.WriteString("x" + string(rune('a'+i)) + ": &x" + string(rune('a'+i)) + " [" + strings.Repeat(a+", ", 8) + a + "]\n")
+	}
+	if _, err := config.Parse("f", []byte(b.String())); err == nil || !strings.Contains(err.Error(), "aliases") {
+		t.Errorf("got %v", err)
+	}
+}

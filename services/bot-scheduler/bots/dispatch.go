@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bots
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/pkg/call"
+	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+	"github.com/trunkline/trunkline/services/bot-scheduler/slots"
+)
+
+const (
+	// courtesy is how long a process leaves a task to the one that took it on, before it looks after it.
+	courtesy = 2 * time.Second
+	// lookAgain is how often tasks are looked at although nothing was heard of them.
+	lookAgain = time.Second
+	// atOnce bounds the tasks that one process works on at the same time.
+	atOnce = 64
+)
+
+// RoomReady writes down that the attempt is owed a bot. From here on it waits in line, whatever becomes of this process.
+func (s *Scheduler) RoomReady(ctx context.Context, in bus.In[*callv1.RoomReady]) error {
+	return s.addJob(ctx, task{
+		CallID: in.CallID, Attempt: in.Data.GetAttempt(), Agent: in.Data.GetAgent(),
+		Arrived: in.Story.Began(), Owner: s.instance, Taken: time.Now(),
+	})
+}
+
+// dispatch gives slots to tasks in the order of their calls' arrival, and closes tasks whose bots are gone.
+func (s *Scheduler) dispatch(ctx context.Context) error {
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	tick := time.NewTicker(lookAgain)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return group.Wait()
+		case <-s.ledger.changed:
+		case <-tick.C:
+		}
+		full := map[string]bool{} // agents without a free slot: nobody may overtake the first who waits
+		for _, entry := range s.ledger.due(s.instance, courtesy) {
+			if full[entry.Agent] && entry.clear {
+				continue
+			}
+			clear, ok := s.ledger.begin(entry)
+			if !ok {
+				continue
+			}
+			if !clear {
+				group.Go(func() error {
+					waits, err := s.settle(ctx, entry.task)
+					s.ledger.end(entry, waits)
+					return s.told(entry.task, "settle", err)
+				})
+				continue
+			}
+			slot := s.reserveSlot(entry.task)
+			if slot == "" {
+				full[entry.Agent] = true
+				s.ledger.end(entry, true)
+				continue
+			}
+			group.Go(func() error {
+				waits, err := s.start(ctx, entry.task, slot)
+				s.ledger.end(entry, waits)
+				return s.told(entry.task, "start a bot", err)
+			})
+		}
+	}
+}
+
+// told logs what went wrong with a task. The task is not lost: it is looked at again.
+func (s *Scheduler) told(t task, doing string, err error) error {
+	if err != nil {
+		s.Log.Warn(doing, "call_id", t.CallID, "attempt", t.Attempt, "err", err)
+	}
+	return nil
+}
+
+// settle finds out what an idle task is idle for: it waits for a slot, or it is over, and then it is struck out.
+func (s *Scheduler) settle(ctx context.Context, t task) (waits bool, err error) {
+	story, err := s.Bus.Story(ctx, t.CallID)
+	if err != nil {
+		return false, err
+	}
+	c := call.Read(story)
+	a := c.Attempt(t.Attempt)
+	switch {
+	case a == nil || a.Exited != nil:
+		return false, s.removeJob(ctx, t.key())
+	case a.Starting != nil:
+		return false, s.settleLost(ctx, t, a.Starting.GetSlot())
+	case startable(c, t.Attempt):
+		return true, nil
+	default:
+		return false, s.removeJob(ctx, t.key())
+	}
+}
+
+// startable reports whether the attempt may still have a bot started for it.
+func startable(c *call.State, attempt uint32) bool {
+	a := c.Attempt(attempt)
+	return c.Ended == nil && a != nil && a == c.Current() && a.Starting == nil && !a.Over()
+}
+
+// settleLost closes a task whose bot was started, or was to be, and whose slot looks free. That it is free is proved by
+// taking it: then nobody renews the lease, and whoever cannot renew it has stopped the bot.
+func (s *Scheduler) settleLost(ctx context.Context, t task, slot string) error {
+	mine := slots.Holder{CallID: t.CallID, Attempt: t.Attempt}
+	lease, err := s.Slots.Take(ctx, slot, mine, firstLease)
+	if errors.Is(err, slots.ErrTaken) {
+		now, err := s.Slots.Look(ctx, slot)
+		if err != nil {
+			return err
+		}
+		if now != nil && now.Holder.CallID == t.CallID && now.Holder.Attempt == t.Attempt {
+			s.ledger.seat(slot, t.key()) // the bot lives; we had not heard of it yet
+			return nil
+		}
+	} else if err != nil {
+		return err
+	}
+	_, err = s.Bus.Publish(bus.WithCause(ctx, "lease"), t.CallID, &callv1.BotExited{Attempt: t.Attempt, Status: -1, Reason: "the lease of its slot has run out"})
+	if err != nil && !errors.Is(err, bus.ErrTaken) {
+		return err
+	}
+	if lease != nil {
+		if err := s.Slots.Release(ctx, lease); err != nil && !errors.Is(err, slots.ErrLost) {
+			return err
+		}
+	}
+	return s.removeJob(ctx, t.key())
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bots
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/pkg/call"
+	"github.com/trunkline/trunkline/pkg/daily"
+	"github.com/trunkline/trunkline/pkg/timer"
+	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+)
+
+const (
+	// forwardTimer asks what became of a forward.
+	forwardTimer = "forward"
+	// doubtLasts is how long a sign of a forward in doubt is waited for. Presence lags by up to 25 s.
+	doubtLasts = 30 * time.Second
+	// refusedFor is how long a request that Daily clearly did not act on is repeated, within one forward.
+	refusedFor = 20 * time.Second
+)
+
+// What can become of a forward.
+var (
+	errGone    = errors.New("Daily no longer holds the call")
+	errRefused = errors.New("Daily refused to forward the call")
+	errInDoubt = errors.New("it is not known whether the call was forwarded")
+)
+
+// forward patches the caller into the attempt's room: once, however often and by whomever it is asked for. It returns
+// when the caller is forwarded, or why he is not, as far as is known within the context.
+func (s *Scheduler) forward(ctx context.Context, callID string, attempt uint32) error {
+	id := timer.ID{Name: forwardTimer, CallID: callID, N: attempt}
+	if err := s.Timers.Set(ctx, id, time.Now().Add(doubtLasts)); err != nil {
+		return err
+	}
+	var c *call.State
+	decided, err := s.Bus.Decide(ctx, callID, func(story *bus.Story) (proto.Message, error) {
+		c = call.Read(story)
+		if c.CallerIn() || c.Forwarding() != nil {
+			return nil, nil
+		}
+		if err := valid(c, attempt); err != nil {
+			return nil, err
+		}
+		a := c.Attempt(attempt)
+		if a.Forward != nil { // and it failed
+			return nil, errRefused
+		}
+		return &callv1.ForwardStarted{Attempt: attempt, Room: a.Room.GetRoom(), SipUri: a.Room.GetSipUri()}, nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case decided == nil:
+		return s.awaitForward(ctx, callID)
+	}
+	// From here on it goes its way even if the bot that asked hangs up.
+	done := make(chan error, 1)
+	go func() {
+		done <- s.send(bus.WithCause(s.life, decided.ID()), c, decided.Data.(*callv1.ForwardStarted))
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return errInDoubt
+	}
+}
+
+// send asks Daily for the first time. A clear answer is written down; a doubtful one is left to time and presence.
+func (s *Scheduler) send(ctx context.Context, c *call.State, f *callv1.ForwardStarted) error {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := s.Daily.PinlessCallUpdate(ctx, c.Received.GetDailyCallId(), c.Received.GetCallDomain(), f.GetSipUri())
+		if err != nil && (daily.Doubtful(err) || !daily.Retryable(err)) {
+			err = backoff.Permanent(err)
+		}
+		return struct{}{}, err
+	}, backoff.WithMaxElapsedTime(refusedFor))
+	switch {
+	case err == nil:
+		return s.forwarded(ctx, c.ID, f)
+	case daily.Doubtful(err):
+		s.Log.Warn("the forward is in doubt", "call_id", c.ID, "attempt", f.GetAttempt(), "err", err)
+		return errInDoubt
+	case errors.Is(err, daily.ErrNotFound):
+		// Nobody has asked before, so this is no echo: the caller has hung up, or the room has nobody in it.
+		return s.forwardGone(ctx, c.ID, f)
+	default:
+		return s.forwardFailed(ctx, c.ID, &callv1.ForwardFailed{Attempt: f.GetAttempt(), Reason: err.Error()}, errRefused)
+	}
+}
+
+func (s *Scheduler) forwardGone(ctx context.Context, callID string, f *callv1.ForwardStarted) error {
+	story, err := s.Bus.Story(ctx, callID)
+	if err != nil {
+		return err
+	}
+	a := call.Read(story).Attempt(f.GetAttempt())
+	failed := &callv1.ForwardFailed{Attempt: f.GetAttempt(), Reason: errGone.Error(), Gone: a.BotLives()}
+	if !failed.Gone {
+		failed.Reason = "the bot left while the call was being forwarded"
+	}
+	return s.forwardFailed(ctx, callID, failed, errGone)
+}
+
+// ForwardDoubt settles a forward that has no result yet: by presence, or by sending the same request again.
+func (s *Scheduler) ForwardDoubt(ctx context.Context, id timer.ID) error {
+	story, err := s.Bus.Story(ctx, id.CallID)
+	if err != nil {
+		return err
+	}
+	c := call.Read(story)
+	a := c.Attempt(id.N)
+	if c.Ended != nil || c.Forwarded != nil || a == nil || a.Forward == nil || a.ForwardFailed != nil {
+		return nil
+	}
+	ctx = bus.WithCause(ctx, id.CallID+"."+bus.Key(a.Forward))
+	if c.LegsAlive() > 0 {
+		return ifNotOver(s.forwarded(ctx, id.CallID, a.Forward))
+	}
+	present, err := s.Daily.RoomPresence(ctx, a.Forward.GetRoom())
+	if err != nil && !errors.Is(err, daily.ErrNotFound) {
+		return fmt.Errorf("look for the caller: %w", err)
+	}
+	for _, who := range present {
+		if _, _, bot := call.ParseBot(who.UserID); !bot {
+			return ifNotOver(s.forwarded(ctx, id.CallID, a.Forward))
+		}
+	}
+	if err := s.Timers.Set(ctx, id, time.Now().Add(doubtLasts)); err != nil {
+		return err
+	}
+	err = s.Daily.PinlessCallUpdate(ctx, c.Received.GetDailyCallId(), c.Received.GetCallDomain(), a.Forward.GetSipUri())
+	switch {
+	case err == nil:
+		return ifNotOver(s.forwarded(ctx, id.CallID, a.Forward))
+	case errors.Is(err, daily.ErrNotFound) && !daily.Doubtful(err):
+		// Gone, or done: had it been done, there would have been a sign by now.
+		return ifNotOver(s.forwardFailed(ctx, id.CallID, &callv1.ForwardFailed{Attempt: id.N, Reason: errGone.Error(), Gone: true}, errGone))
+	case errors.Is(err, daily.ErrRefused) && !daily.Doubtful(err):
+		return ifNotOver(s.forwardFailed(ctx, id.CallID, &callv1.ForwardFailed{Attempt: id.N, Reason: err.Error()}, errRefused))
+	}
+	s.Log.Warn("the forward is still in doubt", "call_id", id.CallID, "attempt", id.N, "err", err)
+	return nil
+}
+
+// LegConnected is the sign that a forward has succeeded.
+func (s *Scheduler) LegConnected(ctx context.Context, in bus.In[*callv1.LegConnected]) error {
+	return s.legSeen(ctx, in.Story)
+}
+
+// LegSeen is as good a sign.
+func (s *Scheduler) LegSeen(ctx context.Context, in bus.In[*callv1.LegSeen]) error {
+	return s.legSeen(ctx, in.Story)
+}
+
+func (s *Scheduler) legSeen(ctx context.Context, story *bus.Story) error {
+	a := call.Read(story).Forwarding()
+	if a == nil {
+		return nil
+	}
+	return ifNotOver(s.forwarded(ctx, story.CallID, a.Forward))
+}
+
+func (s *Scheduler) forwarded(ctx context.Context, callID string, f *callv1.ForwardStarted) error {
+	_, err := s.Bus.Publish(ctx, callID, &callv1.CallForwarded{Attempt: f.GetAttempt(), Room: f.GetRoom()})
+	if errors.Is(err, bus.ErrTaken) { // by whoever else saw a sign
+		return nil
+	}
+	return err
+}
+
+func (s *Scheduler) forwardFailed(ctx context.Context, callID string, failed *callv1.ForwardFailed, why error) error {
+	if _, err := s.Bus.Publish(ctx, callID, failed); err != nil && !errors.Is(err, bus.ErrTaken) {
+		return err
+	}
+	return why
+}
+
+// awaitForward waits for the result of a forward that somebody else is at.
+func (s *Scheduler) awaitForward(ctx context.Context, callID string) error {
+	for {
+		story, err := s.Bus.Story(ctx, callID)
+		if err != nil {
+			return err
+		}
+		c := call.Read(story)
+		switch {
+		case c.CallerIn():
+			return nil
+		case c.Ended != nil:
+			return errEnded
+		case c.Forwarding() == nil:
+			return errRefused
+		}
+		select {
+		case <-ctx.Done():
+			return errInDoubt
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}

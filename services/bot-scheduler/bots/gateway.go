@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bots
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/trunkline/trunkline/pkg/app"
+	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/pkg/call"
+	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+)
+
+const (
+	// answerWithin is how long a bot is kept waiting. Pipecat gives its request 10 s.
+	answerWithin = 9 * time.Second
+	maxRequest   = 64 << 10 // bytes
+)
+
+// Gateway serves what bots ask: as Daily's API what a stock Pipecat bot asks of it, and our own requests for bots that
+// know us. docs/gateway.md describes it. Every request carries the bot's token.
+func (s *Scheduler) Gateway() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/dialin/pinlessCallUpdate", asBot(s, s.askForward))
+	mux.HandleFunc("POST /v1/claim", asBot(s, s.claim))
+	mux.HandleFunc("POST /v1/heartbeat", asBot(s, s.heartbeat))
+	mux.HandleFunc("POST /v1/event", asBot(s, s.event))
+	mux.HandleFunc("POST /v1/end", asBot(s, s.end))
+	return mux
+}
+
+// speaker is the bot that asks.
+type speaker struct {
+	callID  string
+	attempt uint32
+}
+
+// refusal is an answer to a bot that is not 200.
+type refusal struct {
+	status     int
+	word, info string
+}
+
+func (r refusal) Error() string { return r.info }
+
+// asBot reads the token and the body of a bot's request, and answers what the handler returns.
+func asBot[T any](s *Scheduler, handle func(context.Context, speaker, T) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok {
+			app.Refuse(w, http.StatusUnauthorized, "authorization-header-error", "a bearer token is wanted")
+			return
+		}
+		callID, attempt, err := s.readToken(token)
+		if err != nil {
+			app.Refuse(w, http.StatusUnauthorized, "authentication-error", "the token is not, or no longer, a bot's of ours")
+			return
+		}
+		var body T
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&body); err != nil {
+			app.Refuse(w, http.StatusBadRequest, "invalid-request-error", "the body is not the JSON that is wanted: "+err.Error())
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
+		defer cancel()
+		answer, err := handle(bus.WithCause(ctx, "bot "+call.BotID(callID, attempt)), speaker{callID, attempt}, body)
+		if err == nil {
+			app.Answer(w, http.StatusOK, answer)
+			return
+		}
+		refused := refusalOf(err)
+		s.Log.Info("refused a bot", "call_id", callID, "attempt", attempt, "path", r.URL.Path, "status", refused.status, "err", err)
+		app.Refuse(w, refused.status, refused.word, refused.info)
+	}
+}
+
+func refusalOf(err error) refusal {
+	var r refusal
+	switch {
+	case errors.As(err, &r):
+		return r
+	case errors.Is(err, errSuperseded):
+		return refusal{http.StatusConflict, "superseded", err.Error()}
+	case errors.Is(err, errEnded):
+		return refusal{http.StatusGone, "ended", err.Error()}
+	case errors.Is(err, errUnknownCall), errors.Is(err, errGone):
+		return refusal{http.StatusNotFound, "not-found", err.Error()}
+	case errors.Is(err, errRefused):
+		return refusal{http.StatusBadGateway, "refused", err.Error()}
+	case errors.Is(err, errInDoubt), errors.Is(err, context.DeadlineExceeded):
+		return refusal{http.StatusGatewayTimeout, "unknown", errInDoubt.Error()}
+	}
+	return refusal{http.StatusServiceUnavailable, "unavailable", "try again: " + err.Error()}
+}
+
+type pinlessCallUpdate struct {
+	CallID     string `json:"callId"`
+	CallDomain string `json:"callDomain"`
+	SIPURI     string `json:"sipUri"`
+}
+
+// askForward is a stock bot's own pinlessCallUpdate: the sign that it is ready. The caller goes to the room that Daily
+// gave us for the attempt, whatever the request says.
+func (s *Scheduler) askForward(ctx context.Context, who speaker, asked pinlessCallUpdate) (any, error) {
+	story, err := s.Bus.Story(ctx, who.callID)
+	if err != nil {
+		return nil, err
+	}
+	c := call.Read(story)
+	if c.Received == nil {
+		return nil, errUnknownCall
+	}
+	if asked.CallID != c.Received.GetDailyCallId() || asked.CallDomain != c.Received.GetCallDomain() {
+		return nil, refusal{http.StatusForbidden, "forbidden-error", "callId and callDomain are not those of the bot's call"}
+	}
+	if err := s.ready(ctx, who.callID, who.attempt, callv1.Sign_SIGN_FORWARD_ASKED, ""); err != nil {
+		return nil, err
+	}
+	if err := s.forward(ctx, who.callID, who.attempt); err != nil {
+		return nil, err
+	}
+	return map[string]bool{"ok": true}, nil
+}
+
+type claimRequest struct {
+	SessionID string `json:"session_id"`
+}
+
+// claim is the fence for bots that know us: of all that were started for an attempt, the first to claim is the one.
+func (s *Scheduler) claim(ctx context.Context, who speaker, asked claimRequest) (any, error) {
+	if err := s.ready(ctx, who.callID, who.attempt, callv1.Sign_SIGN_CLAIMED, asked.SessionID); err != nil {
+		return nil, err
+	}
+	e, err := s.Bus.Find(ctx, who.callID, bus.Key(&callv1.BotReady{Attempt: who.attempt}))
+	if err != nil {
+		return nil, err
+	}
+	if ready, ok := e.Data.(*callv1.BotReady); ok && ready.GetSession() != "" && ready.GetSession() != asked.SessionID {
+		return nil, errSuperseded
+	}
+	return map[string]bool{"ok": true}, nil
+}
+
+// heartbeat tells a bot whether it is still wanted.
+func (s *Scheduler) heartbeat(ctx context.Context, who speaker, _ struct{}) (any, error) {
+	story, err := s.Bus.Story(ctx, who.callID)
+	if err != nil {
+		return nil, err
+	}
+	if err := valid(call.Read(story), who.attempt); err != nil {
+		return nil, err
+	}
+	return map[string]bool{"ok": true}, nil
+}
+
+type botEvent struct {
+	Seq  uint64          `json:"seq"`
+	Type string          `json:"type"`
+	Data json.RawMessage `json:"data"`
+}
+
+// event takes what a bot tells of its call. That the caller is there settles a forward; that he has gone ends the call,
+// should Daily's own word of it get lost.
+func (s *Scheduler) event(ctx context.Context, who speaker, told botEvent) (any, error) {
+	story, err := s.Bus.Story(ctx, who.callID)
+	if err != nil {
+		return nil, err
+	}
+	c := call.Read(story)
+	if err := valid(c, who.attempt); err != nil {
+		return nil, err
+	}
+	s.Log.Debug("a bot tells", "call_id", who.callID, "attempt", who.attempt, "seq", told.Seq, "type", told.Type)
+	switch told.Type {
+	case "":
+		return nil, refusal{http.StatusBadRequest, "invalid-request-error", "type is missing"}
+	case "dialin.connected":
+		err = s.legSeen(ctx, story)
+	case "dialin.stopped":
+		if c.CallerIn() {
+			err = s.requestEnd(ctx, who.callID, "caller_hung_up")
+		}
+	}
+	return map[string]bool{"ok": true}, err
+}
+
+type endRequest struct {
+	Reason string `json:"reason"`
+}
+
+// end is a bot's wish that its call be over.
+func (s *Scheduler) end(ctx context.Context, who speaker, asked endRequest) (any, error) {
+	story, err := s.Bus.Story(ctx, who.callID)
+	if err != nil {
+		return nil, err
+	}
+	if err := valid(call.Read(story), who.attempt); err != nil {
+		return nil, err
+	}
+	reason := "bot_ended"
+	if asked.Reason != "" {
+		reason = asked.Reason[:min(len(asked.Reason), 100)]
+	}
+	return map[string]bool{"ok": true}, s.requestEnd(ctx, who.callID, reason)
+}
+
+func (s *Scheduler) requestEnd(ctx context.Context, callID, reason string) error {
+	_, err := s.Bus.Publish(ctx, callID, &callv1.EndRequested{Reason: reason})
+	if errors.Is(err, bus.ErrTaken) { // somebody wants the same
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bots
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/trunkline/trunkline/services/bot-scheduler/slots"
+)
+
+// jobsBucket holds the tasks: each is there from the moment its RoomReady is acknowledged until its bot is known to be
+// gone, so that no crash can forget it.
+var jobsBucket = jetstream.KeyValueConfig{
+	Bucket: "jobs", Description: "Attempts that wait for a bot or have one", History: 1,
+}
+
+// firstLease is how long a slot is taken for a bot that is about to be started. Its keeper renews it.
+const firstLease = 5 * time.Second
+
+// addJob writes a task down. One that is there already is left as it is.
+func (s *Scheduler) addJob(ctx context.Context, t task) error {
+	data, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	if _, err := s.jobs.Create(ctx, t.key(), data); err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
+		return fmt.Errorf("write job %s down: %w", t.key(), err)
+	}
+	s.ledger.add(t, true)
+	return nil
+}
+
+func (s *Scheduler) removeJob(ctx context.Context, key string) error {
+	if err := s.jobs.Delete(ctx, key); err != nil {
+		return fmt.Errorf("strike job %s out: %w", key, err)
+	}
+	s.ledger.strike(key)
+	return nil
+}
+
+// reserveSlot finds a slot of the task's agent that looks free, and keeps it for this process to take; "" is none.
+func (s *Scheduler) reserveSlot(t task) string {
+	size := s.Config.Agents[t.Agent].Slots // an agent that is no longer configured has none
+	for i := range size {
+		if key := slots.Key(t.Agent, (s.origin+i)%size); s.ledger.reserve(key) {
+			return key
+		}
+	}
+	return ""
+}
+
+// takeSlot leases a reserved slot, or gives nil when another process was first.
+func (s *Scheduler) takeSlot(ctx context.Context, key string, t task) (*slots.Lease, error) {
+	lease, err := s.Slots.Take(ctx, key, slots.Holder{CallID: t.CallID, Attempt: t.Attempt}, firstLease)
+	switch {
+	case errors.Is(err, slots.ErrTaken): // the bucket will tell by whom; until then it stays reserved
+		return nil, nil
+	case err != nil:
+		s.ledger.free(key)
+		return nil, err
+	}
+	s.ledger.seat(key, t.key())
+	return lease, nil
+}
+
+// origin is where a process begins its search for a slot, so that many do not try the same one at once.
+func origin(instance string) int {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(instance)) // never fails
+	return int(hash.Sum32() >> 1)
+}
+
+func (s *Scheduler) followJobs(ctx context.Context) error {
+	return follow(ctx, s.jobs, func(e jetstream.KeyValueEntry) {
+		if e.Operation() != jetstream.KeyValuePut {
+			s.ledger.strike(e.Key())
+			return
+		}
+		var t task
+		if json.Unmarshal(e.Value(), &t) == nil {
+			s.ledger.add(t, false)
+		}
+	})
+}
+
+func (s *Scheduler) followSlots(ctx context.Context) error {
+	return follow(ctx, s.Slots.KV, func(e jetstream.KeyValueEntry) {
+		if e.Operation() != jetstream.KeyValuePut {
+			s.ledger.free(e.Key())
+			return
+		}
+		var holder slots.Holder
+		if json.Unmarshal(e.Value(), &holder) == nil {
+			s.ledger.seat(e.Key(), taskKey(holder.CallID, holder.Attempt))
+		}
+	})
+}
+
+// follow shows every entry of a bucket, as it is and as it changes, until the context ends.
+func follow(ctx context.Context, kv jetstream.KeyValue, see func(jetstream.KeyValueEntry)) error {
+	watcher, err := kv.WatchAll(ctx)
+	if err != nil {
+		return fmt.Errorf("watch bucket %s: %w", kv.Bucket(), err)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, ok := <-watcher.Updates():
+			if !ok {
+				if ctx.Err() != nil {
+					return nil
+				}
+				return fmt.Errorf("watch bucket %s: closed", kv.Bucket())
+			}
+			if e != nil { // nil marks the end of what was there
+				see(e)
+			}
+		}
+	}
+}

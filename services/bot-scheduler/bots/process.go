@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bots
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+
+	"github.com/trunkline/trunkline/pkg/app"
+	"github.com/trunkline/trunkline/pkg/config"
+	"github.com/trunkline/trunkline/services/bot-scheduler/keeper"
+)
+
+// basicEnv is what a bot finds of the scheduler's environment whatever its agent says. Everything else, above all the
+// secrets, it does not.
+var basicEnv = []string{"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+
+// processes runs each bot as a process of its own, under a keeper.
+type processes struct {
+	env  *app.Env
+	self string // our own program, which is also the keeper
+
+	mu      sync.Mutex
+	keepers map[int]<-chan struct{}
+}
+
+func newProcesses(env *app.Env) (*processes, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find our own program, to run it as keeper: %w", err)
+	}
+	return &processes{env: env, self: self, keepers: map[int]<-chan struct{}{}}, nil
+}
+
+// Start starts a keeper, which starts the bot.
+func (p *processes) Start(_ context.Context, s Start) error {
+	argv, err := s.Agent.Argv(config.CommandData{
+		CallID: s.Lease.Holder.CallID, Attempt: int(s.Lease.Holder.Attempt), Agent: s.Agent.Name, Self: p.self,
+	})
+	if err != nil {
+		return err
+	}
+	pid, exited, err := keeper.Start(p.self, keeper.Spec{
+		NATS: p.env.Config.NATS, Log: p.env.Config.Log, Lease: s.Lease, TTL: s.Agent.Lease,
+		Argv: argv, Dir: s.Agent.Dir, Env: botEnv(s.Agent, os.LookupEnv), Job: s.Job, KillGrace: s.Agent.KillGrace, Cause: s.Cause,
+	})
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keepers[pid] = exited
+	go func() {
+		<-exited
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.keepers, pid)
+	}()
+	return nil
+}
+
+// Close stops the bots of a world that ends with this process. Elsewhere they live on under their keepers.
+func (p *processes) Close(ctx context.Context) {
+	if !p.env.Dev {
+		return
+	}
+	p.mu.Lock()
+	all := make(map[int]<-chan struct{}, len(p.keepers))
+	for pid, exited := range p.keepers {
+		all[pid] = exited
+		_ = syscall.Kill(pid, syscall.SIGTERM) // gone already is well
+	}
+	p.mu.Unlock()
+	for _, exited := range all {
+		select {
+		case <-exited:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func botEnv(agent config.Agent, lookup func(string) (string, bool)) []string {
+	var env []string
+	for _, name := range append(append([]string{}, basicEnv...), agent.PassEnv...) {
+		if value, ok := lookup(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	for name, value := range agent.Env {
+		env = append(env, name+"="+value)
+	}
+	return env
+}

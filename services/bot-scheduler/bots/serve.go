@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package bots owns the bots: it leases a slot for each attempt of a call, starts the bot, forwards the caller when the
+// bot is ready, and clears up behind bots that are no longer wanted.
+package bots
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/trunkline/trunkline/pkg/app"
+	"github.com/trunkline/trunkline/pkg/budget"
+	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/pkg/config"
+	"github.com/trunkline/trunkline/pkg/daily"
+	"github.com/trunkline/trunkline/pkg/timer"
+	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+	"github.com/trunkline/trunkline/services/bot-scheduler/slots"
+)
+
+// Service is bot-scheduler.
+var Service = app.Service{
+	Name: "bot-scheduler",
+	Needs: bus.Needs{
+		Service: "bot-scheduler",
+		Events: []proto.Message{
+			&callv1.RoomReady{}, &callv1.DialinReady{}, &callv1.LegConnected{}, &callv1.LegSeen{}, &callv1.ParticipantJoined{},
+			&callv1.BotFailed{}, &callv1.AttemptRequested{}, &callv1.CallEnded{},
+		},
+		Timers:  true,
+		Buckets: []jetstream.KeyValueConfig{budget.Bucket, slots.Bucket, jobsBucket},
+	},
+	Secrets: []string{config.EnvDailyAPIKey, config.EnvTrunklineSecret},
+	Serve:   serve,
+}
+
+// Scheduler starts and watches bots.
+type Scheduler struct {
+	Config  *config.Config
+	Secrets config.Secrets
+	Bus     *bus.Bus
+	Timers  timer.Timers
+	Log     *slog.Logger
+	Daily   *daily.Client
+	Domain  func(context.Context) (daily.Domain, error)
+	Slots   *slots.Slots
+
+	instance string // of this process
+	backends map[string]Backend
+	origin   int // where its search for a slot begins
+	jobs     jetstream.KeyValue
+	ledger   *ledger
+	life     context.Context // what the process does for a call goes on when the request that asked for it has gone
+}
+
+// Backend runs bots. It takes over the lease of the slot, and reports the bot's exit on the bus.
+type Backend interface {
+	// Start starts a bot. An error means that none has been started; a doubt is no error: the lease settles it.
+	Start(ctx context.Context, s Start) error
+	// Close stops the bots that die with this process, where there are any.
+	Close(ctx context.Context)
+}
+
+func serve(ctx context.Context, env *app.Env) error {
+	client, err := env.Daily(ctx)
+	if err != nil {
+		return err
+	}
+	store, err := slots.Open(ctx, env.Bus.JS)
+	if err != nil {
+		return err
+	}
+	process, err := newProcesses(env)
+	if err != nil {
+		return err
+	}
+	jobs, err := env.Bus.JS.KeyValue(ctx, jobsBucket.Bucket)
+	if err != nil {
+		return fmt.Errorf("bucket %s: %w", jobsBucket.Bucket, err)
+	}
+	instance := uuid.NewString()
+	s := &Scheduler{
+		Config: env.Config, Secrets: env.Secrets, Bus: env.Bus, Timers: env.Timers, Log: env.Log,
+		Daily: client, Domain: app.Domain(client), Slots: store,
+		instance: instance, origin: origin(instance), backends: map[string]Backend{"process": process},
+		jobs: jobs, ledger: newLedger(slotMetrics(env)),
+	}
+	for name, agent := range env.Config.Agents {
+		if s.backends[agent.Backend] == nil {
+			return fmt.Errorf("agents.%s.backend: there is no %q", name, agent.Backend)
+		}
+	}
+	// The dispatcher and the requests under way outlive the context until the handlers have finished.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	s.life = life
+
+	var background errgroup.Group
+	background.Go(func() error { return s.dispatch(life) })
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.followJobs(ctx) })
+	group.Go(func() error { return s.followSlots(ctx) })
+	group.Go(func() error { return s.consume(ctx) })
+	group.Go(func() error {
+		return s.Timers.Run(ctx, map[string]timer.Handler{deadlineTimer: s.Deadline, forwardTimer: s.ForwardDoubt})
+	})
+	group.Go(func() error { return env.HTTP(ctx, "gateway", s.Config.Listen.Gateway, s.Gateway()) })
+	env.Ready.Yes()
+	err = group.Wait()
+	end()
+	if failed := background.Wait(); err == nil {
+		err = failed
+	}
+	process.Close(context.WithoutCancel(ctx))
+	return err
+}
+
+func (s *Scheduler) consume(ctx context.Context) error {
+	return s.Bus.Consume(ctx,
+		bus.On(s.RoomReady, bus.Done(&callv1.BotStarting{}, &callv1.BotFailed{})),
+		bus.On(s.DialinReady, bus.Done(&callv1.ForwardStarted{})),
+		bus.On(s.LegConnected, bus.Done(&callv1.CallForwarded{})),
+		bus.On(s.LegSeen, bus.Done(&callv1.CallForwarded{})),
+		bus.On(s.ParticipantJoined),
+		bus.On(s.BotFailed, bus.AfterEnd, bus.Done(&callv1.BotExited{})),
+		bus.On(s.AttemptRequested),
+		bus.On(s.CallEnded, bus.AfterEnd),
+	)
+}
+
+func slotMetrics(env *app.Env) *prometheus.GaugeVec {
+	size := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "trunkline_slots", Help: "Slots for bots."}, []string{"agent"})
+	used := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "trunkline_slots_held", Help: "Slots for bots that are held."}, []string{"agent"})
+	env.Registry.MustRegister(size, used)
+	for name, agent := range env.Config.Agents {
+		size.WithLabelValues(name).Set(float64(agent.Slots))
+		used.WithLabelValues(name).Set(0)
+	}
+	return used
+}
+
+// agent is an agent as configured now. A call may have been routed to one that is no longer there.
+func (s *Scheduler) agent(name string) (config.Agent, error) {
+	a, ok := s.Config.Agents[name]
+	if !ok {
+		return a, fmt.Errorf("there is no agent %q in the configuration", name)
+	}
+	return a, nil
+}

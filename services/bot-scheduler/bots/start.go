@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bots
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/pkg/call"
+	"github.com/trunkline/trunkline/pkg/config"
+	"github.com/trunkline/trunkline/pkg/daily"
+	"github.com/trunkline/trunkline/pkg/timer"
+	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+	"github.com/trunkline/trunkline/services/bot-scheduler/job"
+	"github.com/trunkline/trunkline/services/bot-scheduler/slots"
+)
+
+// Start is what a backend needs to start a bot.
+type Start struct {
+	Agent config.Agent
+	Lease slots.Lease // of the bot's slot, from now on the backend's
+	Job   json.RawMessage
+	Cause string // the id of the intent
+}
+
+// start leases the slot, writes the intent down, and has the backend start the bot. It reports whether the task still
+// waits for a slot. If this process dies in between, the lease runs out and settle finds the intent without a result.
+func (s *Scheduler) start(ctx context.Context, t task, slot string) (waits bool, err error) {
+	lease, err := s.takeSlot(ctx, slot, t)
+	if err != nil || lease == nil {
+		return true, err
+	}
+	handed := false
+	defer func() {
+		if !handed {
+			if failed := s.Slots.Release(ctx, lease); failed != nil && !errors.Is(failed, slots.ErrLost) {
+				err = errors.Join(err, failed) // it runs out by itself
+			}
+		}
+	}()
+	agent, err := s.agent(t.Agent)
+	if err != nil {
+		return false, err
+	}
+	domain, err := s.Domain(ctx)
+	if err != nil {
+		return true, fmt.Errorf("ask Daily for the domain: %w", err)
+	}
+	// Set before what it guards. Should nothing come of the start, it finds nothing to do.
+	if err := s.Timers.Set(ctx, timer.ID{Name: deadlineTimer, CallID: t.CallID, N: t.Attempt}, time.Now().Add(agent.ReadyTimeout)); err != nil {
+		return true, err
+	}
+	var c *call.State
+	ctx = bus.WithCause(ctx, t.CallID+"."+bus.Key(&callv1.RoomReady{Attempt: t.Attempt}))
+	intent, err := s.Bus.Decide(ctx, t.CallID, func(story *bus.Story) (proto.Message, error) {
+		if c = call.Read(story); !startable(c, t.Attempt) {
+			return nil, nil
+		}
+		return &callv1.BotStarting{Attempt: t.Attempt, Agent: agent.Name, Backend: agent.Backend, Slot: lease.Key}, nil
+	})
+	if err != nil || intent == nil {
+		return false, err
+	}
+	handed = true
+	data, err := s.jobFor(c, c.Attempt(t.Attempt), agent, domain)
+	if err == nil {
+		err = s.backends[agent.Backend].Start(ctx, Start{Agent: agent, Lease: *lease, Job: data, Cause: intent.ID()})
+	}
+	if err == nil {
+		return false, nil
+	}
+	handed = false
+	_, failed := s.Bus.Publish(bus.WithCause(ctx, intent.ID()), t.CallID, &callv1.BotExited{Attempt: t.Attempt, Status: -1, Reason: "not started: " + err.Error()})
+	return false, errors.Join(err, failed)
+}
+
+// jobFor makes what the bot is told. Both of its tokens are good for this call and attempt alone.
+func (s *Scheduler) jobFor(c *call.State, a *call.Attempt, agent config.Agent, domain daily.Domain) (json.RawMessage, error) {
+	expires := a.Room.GetExpires().AsTime()
+	meeting, err := daily.MeetingToken{
+		Room: a.Room.GetRoom(), DomainID: domain.ID, UserID: call.BotID(c.ID, a.N), UserName: agent.Name, Owner: agent.Owner, Expires: expires,
+	}.Sign(s.Secrets.DailyAPIKey.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	token, err := s.signToken(c.ID, a.N, expires)
+	if err != nil {
+		return nil, err
+	}
+	gateway := strings.TrimSuffix(s.Config.GatewayURL(), "/") + "/v1"
+	j := job.Job{
+		RoomURL: a.Room.GetRoomUrl(), Token: meeting, SessionID: call.BotID(c.ID, a.N),
+		Body: job.Body{
+			DailyAPIKey: token, DailyAPIURL: gateway,
+			DialinSettings: &job.DialinSettings{
+				CallID: c.Received.GetDailyCallId(), CallDomain: c.Received.GetCallDomain(),
+				To: c.Received.GetTo(), SIPHeaders: c.Received.GetSipHeaders(),
+			},
+			Trunkline: job.Trunkline{URL: gateway, Token: token, CallID: c.ID, Attempt: a.N, Agent: agent.Name, Resumed: a.Room.GetResumed()},
+		},
+	}
+	if from := c.Received.GetFrom(); from != "" {
+		j.Body.DialinSettings.From = &from
+	}
+	return json.Marshal(j)
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package job is what a bot is told on its standard input, as one JSON document. docs/bots.md describes it.
+package job
+
+// Job is one call for one bot. It satisfies Pipecat's runner arguments (room_url, token, session_id, body) and, in the
+// body, what a bot made with Pipecat's create_transport reads.
+type Job struct {
+	RoomURL   string `json:"room_url"`
+	Token     string `json:"token"` // Daily's meeting token
+	SessionID string `json:"session_id"`
+	Body      Body   `json:"body"`
+}
+
+// Body is Pipecat's DailyDialinRequest and a block of our own.
+type Body struct {
+	DialinSettings *DialinSettings `json:"dialin_settings,omitempty"`
+	DailyAPIKey    string          `json:"daily_api_key"` // good for this call and attempt alone, at the gateway
+	DailyAPIURL    string          `json:"daily_api_url"` // the gateway
+	Trunkline      Trunkline       `json:"trunkline"`
+}
+
+// DialinSettings has the capitals where Pipecat has them.
+type DialinSettings struct {
+	CallID     string            `json:"call_id"`
+	CallDomain string            `json:"call_domain"`
+	From       *string           `json:"From"` // null for an anonymous caller
+	To         string            `json:"To"`
+	SIPHeaders map[string]string `json:"sip_headers,omitempty"`
+}
+
+// Trunkline is what a bot needs to talk back.
+type Trunkline struct {
+	URL     string `json:"url"`
+	Token   string `json:"token"`
+	CallID  string `json:"call_id"`
+	Attempt uint32 `json:"attempt"`
+	Agent   string `json:"agent"`
+	// Resumed: the caller is in the room already, and another bot has been lost.
+	Resumed bool `json:"resumed"`
+}

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package keeper is the small process that every process bot runs under. It renews the lease of the bot's slot, reports
+// the bot's exit, and stops the bot before a lease that it cannot renew runs out. So a slot is never free while its bot
+// lives, and a call goes on when bot-scheduler dies.
+package keeper
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/trunkline/trunkline/pkg/app"
+	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/pkg/config"
+	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+	"github.com/trunkline/trunkline/services/bot-scheduler/slots"
+)
+
+const (
+	askedBy = "TRUNKLINE_KEEPER" // set for a process that is to be a keeper
+
+	// killMargin is how long before its lease runs out a bot is killed. The time for the kill to work is part of it.
+	killMargin = time.Second
+	// reportFor is how long a bot's exit is tried to be reported. After that bot-scheduler finds the lease run out.
+	reportFor = time.Minute
+	// callTimeout bounds one request to NATS, so that a renewal can be tried several times within a lease.
+	callTimeout = 2 * time.Second
+)
+
+// Spec is what a keeper is started with, on its standard input: it holds secrets.
+type Spec struct {
+	NATS      config.NATS     `json:"nats"`
+	Log       config.Log      `json:"log"`
+	Lease     slots.Lease     `json:"lease"` // as the scheduler has taken it
+	TTL       time.Duration   `json:"ttl"`   // of the renewals
+	Argv      []string        `json:"argv"`
+	Dir       string          `json:"dir"`
+	Env       []string        `json:"env"`
+	Job       json.RawMessage `json:"job"` // for the bot's standard input
+	KillGrace time.Duration   `json:"kill_grace"`
+	Cause     string          `json:"cause"` // the intent that led to this
+}
+
+// Start starts a keeper. It lives on when this process dies. The channel is closed when it has exited.
+func Start(self string, spec Spec) (pid int, exited <-chan struct{}, err error) {
+	data, err := json.Marshal(spec)
+	if err != nil {
+		return 0, nil, err
+	}
+	r, w, err := os.Pipe() // the kernel holds what does not outgrow a pipe: no goroutine has to live for it
+	if err != nil {
+		return 0, nil, err
+	}
+	defer r.Close()
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), askedBy+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = r, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // out of reach of a terminal's Ctrl-C
+	if err := cmd.Start(); err != nil {
+		w.Close()
+		return 0, nil, fmt.Errorf("start keeper: %w", err)
+	}
+	go func() {
+		defer w.Close()
+		_, _ = w.Write(data) // a keeper that dies of it is seen by its exit
+	}()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = cmd.Wait() // its exit says nothing that the bus does not say better
+	}()
+	return cmd.Process.Pid, done, nil
+}
+
+// RunIfAsked makes this process a keeper and exits, if it was started as one. It must be the first thing in main.
+func RunIfAsked() {
+	if os.Getenv(askedBy) == "" {
+		return
+	}
+	// The bot is tied to the thread that starts it (PR_SET_PDEATHSIG): that must be one that lives as long as we do.
+	runtime.LockOSThread()
+	var spec Spec
+	if err := json.NewDecoder(os.Stdin).Decode(&spec); err != nil {
+		fmt.Fprintln(os.Stderr, "keeper:", err)
+		os.Exit(1)
+	}
+	log := app.NewLog(os.Stderr, spec.Log).With("service", "keeper", "call_id", spec.Lease.Holder.CallID, "attempt", spec.Lease.Holder.Attempt)
+	if err := run(spec, log); err != nil {
+		log.Error("keeper", "err", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// keeper keeps one bot.
+type keeper struct {
+	spec  Spec
+	log   *slog.Logger
+	bus   *bus.Bus
+	slots *slots.Slots
+	lease slots.Lease
+	until time.Time // the lease holds at least until then
+
+	bot     *bot
+	stopped string // why the bot was told to go
+}
+
+func run(spec Spec, log *slog.Logger) error {
+	began := time.Now()
+	terminate := make(chan os.Signal, 1)
+	signal.Notify(terminate, syscall.SIGTERM)
+	signal.Ignore(os.Interrupt, syscall.SIGHUP)
+
+	cfg := config.Default()
+	cfg.NATS = spec.NATS
+	nc, err := app.Connect(cfg, "bot-scheduler", log)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	k := &keeper{spec: spec, log: log, bus: bus.New("bot-scheduler", js, log, nil), lease: spec.Lease, until: began.Add(spec.Lease.TTL)}
+	k.lease.TTL = spec.TTL
+	told := make(chan *nats.Msg, 1)
+	if _, err := nc.ChanSubscribe(slots.StopSubject(k.lease.Holder.CallID, k.lease.Holder.Attempt), told); err != nil {
+		return err
+	}
+	if err := k.takeOver(js); err != nil {
+		return fmt.Errorf("the bot is not started: %w", err)
+	}
+	return k.keep(told, terminate)
+}
+
+// takeOver renews the scheduler's lease: the proof that the slot is ours and that nobody has given it up meanwhile.
+func (k *keeper) takeOver(js jetstream.JetStream) error {
+	for {
+		err := func() (err error) {
+			ctx, cancel := context.WithDeadline(context.Background(), earlier(k.until, time.Now().Add(callTimeout)))
+			defer cancel()
+			if k.slots == nil {
+				if k.slots, err = slots.Open(ctx, js); err != nil {
+					return err
+				}
+			}
+			return k.renew(ctx)
+		}()
+		if err == nil || errors.Is(err, slots.ErrLost) || time.Until(k.until) < 0 {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func (k *keeper) renew(ctx context.Context) error {
+	asked := time.Now()
+	if err := k.slots.Renew(ctx, &k.lease); err != nil {
+		return err
+	}
+	k.until = asked.Add(k.spec.TTL)
+	return nil
+}
+
+// keep starts the bot and watches over it until it is gone.
+func (k *keeper) keep(told <-chan *nats.Msg, terminate <-chan os.Signal) error {
+	var err error
+	if k.bot, err = startBot(k.spec); err != nil {
+		return k.report(-1, "not started: "+err.Error())
+	}
+	started := make(chan struct{})
+	go func() {
+		defer close(started)
+		k.publishStarted()
+	}()
+	renewal := time.NewTicker(k.spec.TTL / 3)
+	defer renewal.Stop()
+	for {
+		last := time.NewTimer(time.Until(k.until) - killMargin)
+		select {
+		case <-k.bot.exited:
+			<-started
+			return k.report(k.bot.result(k.stopped))
+		case <-renewal.C:
+			k.check()
+		case <-told:
+			k.check()
+		case <-terminate:
+			k.stop(slots.Stop{Reason: "the keeper was told to stop"})
+		case <-last.C:
+			k.log.Error("the lease cannot be renewed: the bot is killed")
+			k.stopped = "the lease could not be renewed"
+			k.bot.kill()
+			<-k.bot.exited
+		}
+		last.Stop()
+	}
+}
+
+// check renews the lease, and sees whether somebody wants the bot stopped.
+func (k *keeper) check() {
+	ctx, cancel := context.WithDeadline(context.Background(), earlier(k.until.Add(-killMargin), time.Now().Add(callTimeout)))
+	defer cancel()
+	err := k.renew(ctx)
+	if !errors.Is(err, slots.ErrLost) {
+		if err != nil {
+			k.log.Warn("renew the lease", "err", err)
+		}
+		return
+	}
+	now, err := k.slots.Look(ctx, k.lease.Key)
+	switch {
+	case err != nil:
+		k.log.Warn("look at the lease", "err", err)
+	case now != nil && now.Holder.CallID == k.lease.Holder.CallID && now.Holder.Attempt == k.lease.Holder.Attempt:
+		// Changed by whoever wants the bot stopped, or by a renewal of ours whose answer was lost.
+		k.lease.Revision, k.lease.Holder = now.Revision, now.Holder
+		if now.Holder.Stop != nil {
+			k.stop(*now.Holder.Stop)
+		}
+		k.check()
+	default:
+		k.log.Error("the slot is somebody else's: the bot is killed")
+		k.stopped = "the lease was lost"
+		k.bot.kill()
+	}
+}
+
+// stop lets the bot go on for the linger, then asks it to end, then kills it.
+func (k *keeper) stop(s slots.Stop) {
+	if k.stopped == "" {
+		k.stopped = s.Reason
+	}
+	k.bot.stop(s.Linger, k.spec.KillGrace)
+}
+
+func (k *keeper) publishStarted() {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	ctx, cancel := context.WithTimeout(bus.WithCause(context.Background(), k.spec.Cause), callTimeout)
+	defer cancel()
+	started := &callv1.BotStarted{Attempt: k.lease.Holder.Attempt, Handle: fmt.Sprintf("%s/%d", host, k.bot.cmd.Process.Pid)}
+	if _, err := k.bus.Publish(ctx, k.lease.Holder.CallID, started); err != nil {
+		k.log.Warn("report the start", "err", err) // told for the record alone: nothing waits for it
+	}
+}
+
+// report tells that the bot is gone, and then gives the slot back.
+func (k *keeper) report(status int, reason string) error {
+	ctx, cancel := context.WithTimeout(bus.WithCause(context.Background(), k.spec.Cause), reportFor)
+	defer cancel()
+	exited := &callv1.BotExited{Attempt: k.lease.Holder.Attempt, Status: int32(status), Reason: reason}
+	for {
+		_, err := k.bus.Publish(ctx, k.lease.Holder.CallID, exited)
+		if err == nil || errors.Is(err, bus.ErrTaken) {
+			break
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("report the exit: %w", err)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	for {
+		err := k.slots.Release(ctx, &k.lease)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if !errors.Is(err, slots.ErrLost) {
+			time.Sleep(100 * time.Millisecond)
+			continue
+		}
+		// Somebody wrote to it, to have the bot stopped that is gone.
+		now, err := k.slots.Look(ctx, k.lease.Key)
+		if err != nil || now == nil || now.Holder.CallID != k.lease.Holder.CallID || now.Holder.Attempt != k.lease.Holder.Attempt {
+			return err
+		}
+		k.lease.Revision = now.Revision
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

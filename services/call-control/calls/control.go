@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package calls
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/pkg/call"
+	"github.com/trunkline/trunkline/pkg/timer"
+	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+)
+
+// limitTimer asks whether a call has reached its limit: the answer budget, and, once the caller is forwarded, the
+// maximum duration.
+const limitTimer = "limit"
+
+// longestWait is how long an event is kept to be looked at again. A longer wait is the limit's.
+const longestWait = 30 * time.Second
+
+// Control decides what follows for calls.
+type Control struct {
+	Bus    *bus.Bus
+	Timers timer.Timers
+	Now    func() time.Time
+}
+
+// Handlers are the events that something may follow from.
+func (c *Control) Handlers() []bus.Handler {
+	return []bus.Handler{
+		bus.On(c.CallReceived), bus.On(c.CallForwarded), bus.On(c.CallEnded, bus.AfterEnd),
+		on[*callv1.RoomFailed](c), on[*callv1.BotReady](c), on[*callv1.BotFailed](c), on[*callv1.BotExited](c),
+		on[*callv1.ForwardFailed](c), on[*callv1.EndRequested](c),
+		on[*callv1.LegConnected](c), on[*callv1.LegSeen](c), on[*callv1.LegFailed](c), on[*callv1.LegEnded](c),
+		on[*callv1.LegLost](c), on[*callv1.ParticipantLeft](c),
+	}
+}
+
+// on makes a handler that only asks what follows.
+func on[T proto.Message](c *Control) bus.Handler {
+	return bus.On(func(ctx context.Context, in bus.In[T]) error { return c.advance(ctx, in.CallID) })
+}
+
+// CallReceived sets the call's first limit.
+func (c *Control) CallReceived(ctx context.Context, in bus.In[*callv1.CallReceived]) error {
+	return c.limit(ctx, call.Read(in.Story))
+}
+
+// CallForwarded sets the call's second limit.
+func (c *Control) CallForwarded(ctx context.Context, in bus.In[*callv1.CallForwarded]) error {
+	if err := c.limit(ctx, call.Read(in.Story)); err != nil {
+		return err
+	}
+	return c.advance(ctx, in.CallID)
+}
+
+// CallEnded takes the limit back.
+func (c *Control) CallEnded(ctx context.Context, in bus.In[*callv1.CallEnded]) error {
+	return c.Timers.Cancel(ctx, timer.ID{Name: limitTimer, CallID: in.CallID})
+}
+
+// Limit looks at a call whose limit is reached.
+func (c *Control) Limit(ctx context.Context, id timer.ID) error { return c.advance(ctx, id.CallID) }
+
+func (c *Control) limit(ctx context.Context, s *call.State) error {
+	if s.Received == nil {
+		return nil
+	}
+	return c.Timers.Set(ctx, timer.ID{Name: limitTimer, CallID: s.ID}, Limit(s))
+}
+
+// advance publishes whatever follows for the call, until nothing does.
+func (c *Control) advance(ctx context.Context, callID string) error {
+	for {
+		var wait time.Duration
+		decided, err := c.Bus.Decide(ctx, callID, func(story *bus.Story) (m proto.Message, err error) {
+			m, wait = Next(call.Read(story), c.Now())
+			return m, nil
+		})
+		switch {
+		case err != nil:
+			return err
+		case decided != nil:
+			continue
+		case wait > 0:
+			return bus.RetryAfter(min(wait, longestWait), nil)
+		default:
+			return nil
+		}
+	}
+}
