@@ -71,11 +71,7 @@ type Options struct {
 // Main runs one service as a process of its own and exits.
 func Main(s Service) {
 	err := func() error {
-		path := "trunkline.yaml"
-		if p := os.Getenv("TRUNKLINE_CONFIG"); p != "" {
-			path = p
-		}
-		o, err := Load(path)
+		o, err := Load(ConfigPath())
 		if err != nil {
 			return err
 		}
@@ -205,4 +201,32 @@ func awaitSetup(ctx context.Context, env *Env, needs bus.Needs) error {
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
+}
+
+// AwaitConnected waits until the connection is there.
+func AwaitConnected(ctx context.Context, nc *nats.Conn) error {
+	for !nc.IsConnected() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("connect to NATS: %w", ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// ConfigPath is where the configuration file is, unless a flag says otherwise.
+func ConfigPath() string {
+	if p := os.Getenv("TRUNKLINE_CONFIG"); p != "" {
+		return p
+	}
+	return "trunkline.yaml"
+}
+
+// NATSURL is where NATS is, unless a file or a flag says otherwise.
+func NATSURL() string {
+	if url := os.Getenv("NATS_URL"); url != "" {
+		return url
+	}
+	return config.Default().NATS.URL
 }

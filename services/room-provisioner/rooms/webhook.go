@@ -24,7 +24,7 @@ var eventTypes = []string{
 
 const (
 	webhookWatch = time.Minute     // between two looks at a webhook that is well
-	webhookRetry = 5 * time.Second // after one that is not
+	webhookRetry = 5 * time.Second // the longest pause after one that is not
 )
 
 // webhook keeps the domain's webhook pointed at ingress. Daily allows one for a domain.
@@ -35,11 +35,13 @@ type webhook struct {
 
 // keep finds or creates the webhook, watches it, and makes it active again when Daily has given it up.
 func (h *webhook) keep(ctx context.Context) error {
+	retry := 100 * time.Millisecond // at a start ingress may not be there yet to answer Daily's test
 	for {
 		wait := webhookWatch
 		if err := h.ensure(ctx); err != nil && ctx.Err() == nil {
-			h.env.Log.Error("domain webhook", "err", err)
-			wait = webhookRetry
+			h.env.Log.Warn("domain webhook", "err", err)
+			retry = min(2*retry, webhookRetry)
+			wait = retry
 		}
 		select {
 		case <-ctx.Done():

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trunkline/trunkline/pkg/app"
+	"github.com/trunkline/trunkline/pkg/config"
+	"github.com/trunkline/trunkline/services/trunkline/demo"
+	"github.com/trunkline/trunkline/services/trunkline/stack"
+)
+
+// simPort is where the simulator listens unless told otherwise.
+const simPort = 7700
+
+func devCommand() *cobra.Command {
+	var path, dir string
+	var unsigned bool
+	cmd := &cobra.Command{
+		Use: "dev", Short: "Run everything in this process, with NATS and the Daily simulator, until Ctrl-C", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := devConfig(path)
+			if err != nil {
+				return err
+			}
+			s, err := stack.Start(cmd.Context(), stack.Options{
+				Dir: dir, Config: cfg, Ports: stack.Ports{NATS: 4222, Sim: simPort}, UnsignedWebhooks: unsigned,
+				Log: app.NewLog(cmd.ErrOrStderr(), cfg.Log),
+			})
+			if err != nil {
+				return err
+			}
+			greet(cmd.OutOrStdout(), s)
+			select {
+			case <-cmd.Context().Done():
+			case <-s.Done():
+			}
+			return s.Stop()
+		},
+	}
+	cmd.Flags().StringVarP(&path, "config", "c", "", "configuration file; without one, simulated bots answer")
+	cmd.Flags().StringVar(&dir, "dir", ".trunkline", "where NATS keeps its files")
+	cmd.Flags().BoolVar(&unsigned, "unsigned-webhooks", false, "take webhooks that nobody signed")
+	return cmd
+}
+
+func devConfig(path string) (*config.Config, error) {
+	if path == "" {
+		return stack.DevConfig()
+	}
+	return config.Load(path)
+}
+
+func greet(w io.Writer, s *stack.Stack) {
+	fmt.Fprintf(w, `
+Trunkline is up.
+
+  webhooks   %s%s
+  bots       %s (the gateway)
+  calls      %s (Connect RPC)
+  health     %s/readyz, /metrics
+  simulator  %s/sim/calls
+  NATS       %s
+
+Place a call:
+
+  curl -s -d '{"from":"+14155550123","to":"+14155550100","talk":"5s"}' %s/sim/calls
+
+and look at it with "trunkline calls ls" and "trunkline calls show ID". Ctrl-C ends everything.
+
+`, s.URLs["ingress"], s.Config.Ingress.DialinPaths[0], s.URLs["gateway"], s.URLs["control"], s.URLs["admin"], s.URLs["sim"], s.URLs["nats"], s.URLs["sim"])
+}
+
+func demoCommand() *cobra.Command {
+	var verbose bool
+	cmd := &cobra.Command{
+		Use: "demo", Short: "Play a few calls on a Trunkline of its own, and show what became of them", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := os.MkdirTemp("", "trunkline-demo-")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(dir)
+			logs := io.Discard
+			if verbose {
+				logs = cmd.ErrOrStderr()
+			}
+			return demo.Play(cmd.Context(), dir, cmd.OutOrStdout(), logs)
+		},
+	}
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show the services' logs")
+	return cmd
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+
+	"github.com/trunkline/trunkline/pkg/app"
+	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/services/trunkline/stack"
+)
+
+// place is where an installation's configuration and its NATS are.
+type place struct{ config, nats string }
+
+func (p *place) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&p.config, "config", "c", app.ConfigPath(), "configuration file (TRUNKLINE_CONFIG)")
+	cmd.Flags().StringVar(&p.nats, "nats", "", "URL of NATS; goes before NATS_URL and the file's nats.url")
+}
+
+func (p *place) load() (app.Options, error) {
+	o, err := app.Load(p.config)
+	if err == nil && p.nats != "" {
+		o.Config.NATS.URL = p.nats
+	}
+	return o, err
+}
+
+func serveCommand() *cobra.Command {
+	var p place
+	cmd := &cobra.Command{
+		Use: "serve SERVICE... | all", Short: "Run services against an outside NATS, as in production", Args: cobra.MinimumNArgs(1),
+		Example: "  trunkline serve all\n  trunkline serve ingress call-control --nats nats://nats:4222",
+		RunE: func(cmd *cobra.Command, names []string) error {
+			services, err := stack.Pick(names...)
+			if err != nil {
+				return err
+			}
+			o, err := p.load()
+			if err != nil {
+				return err
+			}
+			return app.Run(cmd.Context(), o, services...)
+		},
+	}
+	p.flags(cmd)
+	return cmd
+}
+
+func setupCommand() *cobra.Command {
+	var p place
+	cmd := &cobra.Command{
+		Use: "setup", Short: "Create the streams, consumers and buckets that the services need", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o, err := p.load()
+			if err != nil {
+				return err
+			}
+			js, done, err := connect(cmd, o)
+			if err != nil {
+				return err
+			}
+			defer done()
+			settings := bus.Settings{Replicas: o.Config.NATS.Replicas, MaxAge: o.Config.NATS.MaxAge}
+			changes := 0
+			say := func(what string) {
+				changes++
+				fmt.Fprintln(cmd.OutOrStdout(), what)
+			}
+			if err := bus.Setup(cmd.Context(), js, settings, say, stack.Needs()...); err != nil {
+				return err
+			}
+			if changes == 0 {
+				fmt.Fprintln(cmd.OutOrStdout(), "everything is there")
+			}
+			return nil
+		},
+	}
+	p.flags(cmd)
+	return cmd
+}
+
+// connect gives a client of the installation's NATS. It waits for one that is not up yet.
+func connect(cmd *cobra.Command, o app.Options) (jetstream.JetStream, func(), error) {
+	nc, err := app.Connect(o.Config, "trunkline", o.Log)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := app.AwaitConnected(cmd.Context(), nc); err != nil {
+		nc.Close()
+		return nil, nil, fmt.Errorf("%s: %w", o.Config.NATS.URL, err)
+	}
+	js, err := jetstream.New(nc)
+	return js, nc.Close, err
+}

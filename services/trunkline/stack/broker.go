@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// broker is a NATS server in this process, alone on its folder.
+type broker struct {
+	*server.Server
+	lock *flock.Flock
+}
+
+// startBroker starts a server on loopback. Port 0 is a free one. What it has acknowledged survives a power cut.
+func startBroker(dir string, port int) (*broker, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("store of NATS: %w", err)
+	}
+	// NATS takes no lock of its own: two servers on one folder would both acknowledge.
+	lock := flock.New(filepath.Join(dir, "LOCK"))
+	if ok, err := lock.TryLock(); err != nil || !ok {
+		return nil, errors.Join(fmt.Errorf("%s is in use by another process", dir), err)
+	}
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	s, err := server.NewServer(&server.Options{
+		ServerName: "trunkline", Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, SyncAlways: true,
+		SyncInterval: 2 * time.Minute, NoSigs: true, NoLog: true,
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start NATS: %w", err), lock.Unlock())
+	}
+	s.Start()
+	b := &broker{s, lock}
+	if !s.ReadyForConnections(10*time.Second) || !s.JetStreamEnabled() {
+		return nil, errors.Join(fmt.Errorf("NATS did not get ready on %s: is the port taken, or the folder not writable?", dir), b.stop())
+	}
+	return b, nil
+}
+
+func (b *broker) stop() error {
+	b.Shutdown()
+	b.WaitForShutdown()
+	return b.lock.Unlock()
+}
