@@ -1,0 +1,78 @@
+# Everything a developer does. `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+MODULES := proto pkg services
+BIN := $(CURDIR)/.bin
+TRUNKLINE := $(BIN)/trunkline
+
+# Pinned, so that everybody formats, lints and generates alike.
+BUF := v1.69.0
+PROTOC_GEN_GO := v1.36.12
+PROTOC_GEN_CONNECT := v1.21.1
+GOLANGCI := v2.12.2
+
+export PATH := $(BIN):$(PATH)
+
+.PHONY: help
+help: ## list what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+.PHONY: build
+build: ## build the one binary, .bin/trunkline
+	go build -o $(TRUNKLINE) ./services/trunkline
+
+.PHONY: demo
+demo: build ## play a few calls and show what became of them
+	$(TRUNKLINE) demo
+
+.PHONY: dev
+dev: build ## run everything until Ctrl-C, with the simulator
+	$(TRUNKLINE) dev
+
+.PHONY: test
+test: ## run all tests with the race detector
+	@docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1 || echo "left out: the compose test (no Docker engine with compose here)"
+	go vet work
+	go test -race -timeout 15m work
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint-$(GOLANGCI) $(BIN)/buf-$(BUF) ## check style and the contract
+	buf lint
+	buf format --diff --exit-code
+	if git rev-parse -q --verify origin/main >/dev/null; then buf breaking --against '.git#ref=refs/remotes/origin/main'; fi
+	for m in $(MODULES); do (cd $$m && golangci-lint run --timeout 10m ./...) || exit 1; done
+
+.PHONY: gen
+gen: $(BIN)/buf-$(BUF) $(BIN)/protoc-gen-go-$(PROTOC_GEN_GO) $(BIN)/protoc-gen-connect-go-$(PROTOC_GEN_CONNECT) ## generate code and tables
+	buf format -w
+	buf generate
+	go generate ./pkg/config
+	go test ./services/internal/doctable -update
+
+.PHONY: tidy
+tidy: ## bring go.work and every go.mod up to date
+	go work sync
+	for m in $(MODULES); do (cd $$m && GOWORK=off go mod tidy) || exit 1; done
+
+.PHONY: modules
+modules: ## check that each module builds and is tidy by itself
+	for m in $(MODULES); do (cd $$m && GOWORK=off go build ./... && GOWORK=off go mod tidy -diff) || exit 1; done
+
+.PHONY: compose-test
+compose-test: ## place a call on what docker compose starts; fails without a Docker engine
+	TRUNKLINE_COMPOSE=required go test -count=1 -timeout 15m -run Compose -v ./services/trunkline/compose
+
+.PHONY: clean
+clean: ## delete what was built
+	rm -rf $(BIN) .trunkline
+
+# Tools are installed once for each pinned version; the version is in the name of a marker.
+$(BIN)/buf-$(BUF):
+	GOWORK=off GOBIN=$(BIN) go install github.com/bufbuild/buf/cmd/buf@$(BUF) && touch $@
+$(BIN)/protoc-gen-go-$(PROTOC_GEN_GO):
+	GOWORK=off GOBIN=$(BIN) go install google.golang.org/protobuf/cmd/protoc-gen-go@$(PROTOC_GEN_GO) && touch $@
+$(BIN)/protoc-gen-connect-go-$(PROTOC_GEN_CONNECT):
+	GOWORK=off GOBIN=$(BIN) go install connectrpc.com/connect/cmd/protoc-gen-connect-go@$(PROTOC_GEN_CONNECT) && touch $@
+$(BIN)/golangci-lint-$(GOLANGCI):
+	GOWORK=off GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI) && touch $@

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package simbot
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// job is what the bot reads on stdin.
+type job struct {
+	RoomURL   string `json:"room_url"`
+	Token     string `json:"token"`
+	SessionID string `json:"session_id"`
+	Body      struct {
+		DialinSettings *dialinSettings `json:"dialin_settings"`
+		APIKey         string          `json:"daily_api_key"`
+		APIURL         string          `json:"daily_api_url"`
+		Trunkline      struct {
+			Attempt int  `json:"attempt"`
+			Resumed bool `json:"resumed"`
+		} `json:"trunkline"`
+	} `json:"body"`
+}
+
+type dialinSettings struct {
+	CallID     string `json:"call_id"`
+	CallDomain string `json:"call_domain"`
+}
+
+func readJob(r io.Reader) (job, error) {
+	var j job
+	if err := json.NewDecoder(r).Decode(&j); err != nil {
+		return j, fmt.Errorf("read the job on stdin: %w", err)
+	}
+	if j.RoomURL == "" {
+		return j, errors.New("the job has no room_url")
+	}
+	return j, nil
+}
+
+// asks tells whether the bot asks for a caller: only one that starts with a held call does.
+func (j job) asks() bool {
+	return j.Body.DialinSettings != nil && !j.Body.Trunkline.Resumed
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package simbot
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// event is a line of the join protocol, as far as a bot looks at it.
+type event struct {
+	Event       string `json:"event"`
+	SessionID   string `json:"session_id"`
+	SIPEndpoint string `json:"sipEndpoint"`
+	Type        string `json:"type"`
+}
+
+// room is a joined room; closing it is leaving.
+type room struct {
+	body   io.ReadCloser
+	events chan event // closed when the stream ends
+}
+
+// join enters the room that the job names; the stream lives until ctx ends or close.
+func join(ctx context.Context, client *http.Client, j job) (*room, error) {
+	body, err := json.Marshal(map[string]string{"token": j.Token, "user_name": "sim-bot"})
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(j.RoomURL, "/")+"/join", bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("join: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("join: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+		return nil, fmt.Errorf("join: %d %s", resp.StatusCode, bytes.TrimSpace(text))
+	}
+	rm := &room{body: resp.Body, events: make(chan event, 64)}
+	go rm.read(ctx)
+	return rm, nil
+}
+
+// read ends with the stream, which ends with ctx.
+func (rm *room) read(ctx context.Context) {
+	defer close(rm.events)
+	lines := bufio.NewScanner(rm.body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var e event
+		if json.Unmarshal(lines.Bytes(), &e) != nil || e.Event == "ping" {
+			continue
+		}
+		select {
+		case rm.events <- e:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (rm *room) close() {
+	rm.body.Close()
+	for range rm.events { // the reader is gone when this ends
+	}
+}
+
+// ask is pinlessCallUpdate as Pipecat does it: once, ten seconds, no retry.
+func ask(ctx context.Context, client *http.Client, j job, callID, sipURI string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	body, err := json.Marshal(map[string]string{
+		"callId": callID, "callDomain": j.Body.DialinSettings.CallDomain, "sipUri": sipURI,
+	})
+	if err != nil {
+		return err
+	}
+	url := strings.TrimRight(j.Body.APIURL, "/") + "/dialin/pinlessCallUpdate"
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("ask for the caller: %w", err)
+	}
+	req.Header.Set("Authorization", "Bearer "+j.Body.APIKey)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask for the caller: %w", err)
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("ask for the caller: %d %s", resp.StatusCode, bytes.TrimSpace(text))
+	}
+	return nil
+}
