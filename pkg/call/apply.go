@@ -32,6 +32,12 @@ func (s *State) Apply(e *bus.Event) {
 		a.Starting, a.StartingAt = m, e.Time
 	case *callv1.BotStarted:
 		s.attempt(m.GetAttempt()).Started = m
+	case *callv1.DialinReady: // which takes a participant, and before the caller that is the bot
+		s.attempt(m.GetAttempt()).Joined = true
+	case *callv1.ParticipantJoined:
+		if id, attempt, bot := ParseBot(m.GetUserId()); bot && id == s.ID {
+			s.attempt(attempt).Joined = true
+		}
 	case *callv1.BotReady:
 		s.attempt(m.GetAttempt()).Ready = m
 	case *callv1.BotFailed:

@@ -42,6 +42,7 @@ type Attempt struct {
 	Starting      *callv1.BotStarting
 	StartingAt    time.Time
 	Started       *callv1.BotStarted
+	Joined        bool // Daily has reported that the bot is in the room
 	Ready         *callv1.BotReady
 	Exited        *callv1.BotExited
 	ExitedAt      time.Time

@@ -29,9 +29,10 @@ const (
 
 // What can become of a forward.
 var (
-	errGone    = errors.New("Daily no longer holds the call")
-	errRefused = errors.New("Daily refused to forward the call")
-	errInDoubt = errors.New("it is not known whether the call was forwarded")
+	errGone     = errors.New("Daily no longer holds the call")
+	errNotFound = errors.New("Daily knows no such call, or the room had nobody in it")
+	errRefused  = errors.New("Daily refused to forward the call")
+	errInDoubt  = errors.New("it is not known whether the call was forwarded")
 )
 
 // forward patches the caller into the attempt's room: once, however often and by whomever it is asked for. It returns
@@ -98,15 +99,21 @@ func (s *Scheduler) send(ctx context.Context, c *call.State, f *callv1.ForwardSt
 	}
 }
 
+// forwardGone writes down what a first 404 means. Where it is not certain that the room had a bot in it, the caller may
+// still be holding: he gets another attempt, and only if that meets a 404 too is he taken to have gone.
 func (s *Scheduler) forwardGone(ctx context.Context, callID string, f *callv1.ForwardStarted) error {
 	story, err := s.Bus.Story(ctx, callID)
 	if err != nil {
 		return err
 	}
-	a := call.Read(story).Attempt(f.GetAttempt())
-	failed := &callv1.ForwardFailed{Attempt: f.GetAttempt(), Reason: errGone.Error(), Gone: a.BotLives()}
+	c := call.Read(story)
+	a := c.Attempt(f.GetAttempt())
+	failed := &callv1.ForwardFailed{Attempt: f.GetAttempt(), Reason: errGone.Error(), Gone: a.Joined && a.BotLives()}
+	for _, before := range c.Attempts {
+		failed.Gone = failed.Gone || before.ForwardFailed != nil && before.ForwardFailed.GetReason() == errNotFound.Error()
+	}
 	if !failed.Gone {
-		failed.Reason = "the bot left while the call was being forwarded"
+		failed.Reason = errNotFound.Error()
 	}
 	return s.forwardFailed(ctx, callID, failed, errGone)
 }

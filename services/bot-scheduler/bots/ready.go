@@ -51,7 +51,7 @@ func valid(c *call.State, attempt uint32) error {
 		return errUnknownCall
 	case c.Ended != nil:
 		return errEnded
-	case a != c.Current() || a.Failed != nil || a.Exited != nil:
+	case a != c.Current() || a.Over():
 		return errSuperseded
 	}
 	return nil

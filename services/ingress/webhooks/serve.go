@@ -35,6 +35,16 @@ type verifier interface {
 }
 
 func serve(ctx context.Context, env *app.Env) error {
+	i, err := New(env)
+	if err != nil {
+		return err
+	}
+	env.Ready.Yes()
+	return env.HTTP(ctx, "ingress", env.Config.Listen.Ingress, i.Handler())
+}
+
+// New makes what takes webhooks. Without the secrets that it needs to know them it is an error.
+func New(env *app.Env) (*Ingress, error) {
 	i := &Ingress{
 		Config: env.Config, Bus: env.Bus, Log: env.Log,
 		taken: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -45,18 +55,17 @@ func serve(ctx context.Context, env *app.Env) error {
 	if env.UnsignedWebhooks {
 		env.Log.Error("WEBHOOKS ARE NOT CHECKED: anybody who reaches this process can place calls")
 		i.dialin, i.events = unchecked{}, unchecked{}
-	} else {
-		needed := []string{config.EnvDailyPinlessHMAC}
-		if env.Config.PublicURL != "" {
-			needed = append(needed, config.EnvDailyWebhookHMAC)
-		}
-		if err := env.Secrets.Require(needed...); err != nil {
-			return err
-		}
-		i.dialin, i.events = i.verifier(env.Secrets.DailyPinlessHMAC), i.verifier(env.Secrets.DailyWebhookHMAC)
+		return i, nil
 	}
-	env.Ready.Yes()
-	return env.HTTP(ctx, "ingress", env.Config.Listen.Ingress, i.Handler())
+	needed := []string{config.EnvDailyPinlessHMAC}
+	if env.Config.PublicURL != "" {
+		needed = append(needed, config.EnvDailyWebhookHMAC)
+	}
+	if err := env.Secrets.Require(needed...); err != nil {
+		return nil, err
+	}
+	i.dialin, i.events = i.verifier(env.Secrets.DailyPinlessHMAC), i.verifier(env.Secrets.DailyWebhookHMAC)
+	return i, nil
 }
 
 // verifier checks against any of the secrets; without one it refuses everything.

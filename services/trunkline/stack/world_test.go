@@ -43,6 +43,7 @@ type world struct {
 	t    *testing.T
 	bus  *bus.Bus
 	logs *buffer
+	end  func() // once; the test's end does it too
 }
 
 // bot is an agent of simulated bots that behave as the flags say.
@@ -73,7 +74,7 @@ func start(t *testing.T, agent config.Agent, change ...func(*stack.Options)) *wo
 	if w.Stack, err = stack.Start(t.Context(), o); err != nil {
 		t.Fatalf("%v\n%s", err, w.logs)
 	}
-	stop := sync.OnceFunc(func() {
+	w.end = sync.OnceFunc(func() {
 		if err := w.Stop(); err != nil {
 			t.Errorf("stop: %v", err)
 		}
@@ -81,7 +82,7 @@ func start(t *testing.T, agent config.Agent, change ...func(*stack.Options)) *wo
 			t.Logf("the services' logs:\n%s", w.logs)
 		}
 	})
-	t.Cleanup(stop)
+	t.Cleanup(w.end)
 	w.bus = bus.New("test", w.JS, slog.New(slog.DiscardHandler), nil)
 	return w
 }
