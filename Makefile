@@ -10,7 +10,7 @@ TRUNKLINE := $(BIN)/trunkline
 BUF := v1.69.0
 PROTOC_GEN_GO := v1.36.12
 PROTOC_GEN_CONNECT := v1.21.1
-GOLANGCI := v2.12.2
+GOLANGCI := v2.15.0
 
 export PATH := $(BIN):$(PATH)
 

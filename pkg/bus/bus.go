@@ -140,6 +140,13 @@ func (b *Bus) Story(ctx context.Context, callID string) (*Story, error) {
 		}
 		events = append(events, e)
 	}
+	// What is read ends without an error, too, when no more comes before time is up or the connection is closed.
+	if b.JS.Conn().IsClosed() {
+		return nil, fmt.Errorf("read call %s: %w", callID, nats.ErrConnectionClosed)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("read call %s: %w", callID, err)
+	}
 	return NewStory(callID, events), nil
 }
 

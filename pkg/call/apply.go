@@ -33,10 +33,10 @@ func (s *State) Apply(e *bus.Event) {
 	case *callv1.BotStarted:
 		s.attempt(m.GetAttempt()).Started = m
 	case *callv1.DialinReady: // which takes a participant, and before the caller that is the bot
-		s.attempt(m.GetAttempt()).Joined = true
+		s.joined(m.GetAttempt())
 	case *callv1.ParticipantJoined:
 		if id, attempt, bot := ParseBot(m.GetUserId()); bot && id == s.ID {
-			s.attempt(attempt).Joined = true
+			s.joined(attempt)
 		}
 	case *callv1.BotReady:
 		s.attempt(m.GetAttempt()).Ready = m
@@ -68,6 +68,13 @@ func (s *State) Apply(e *bus.Event) {
 	}
 }
 
+// joined takes note of a bot in its room. The number is Daily's word: it makes no attempt of what is none.
+func (s *State) joined(attempt uint32) {
+	if a := s.Attempt(attempt); a != nil {
+		a.Joined = true
+	}
+}
+
 func (s *State) applyLeg(e *bus.Event) {
 	switch m := e.Data.(type) {
 	case *callv1.LegConnected:
@@ -85,8 +92,12 @@ func (s *State) applyLeg(e *bus.Event) {
 		s.leg(e, m).Gone = true
 	case *callv1.ParticipantLeft:
 		// A leg's leaving as good as says that it ended; a bot's says nothing of legs.
-		if _, _, bot := ParseBot(m.GetUserId()); !bot && s.Legs[m.GetSessionId()] != nil {
-			s.leg(e, m).Gone = true
+		// What it says holds for a leg of which the first word comes later, too.
+		if _, _, bot := ParseBot(m.GetUserId()); !bot {
+			s.left[m.GetSessionId()] = true
+			if l := s.Legs[m.GetSessionId()]; l != nil {
+				l.Gone = true
+			}
 		}
 	}
 }
@@ -94,11 +105,15 @@ func (s *State) applyLeg(e *bus.Event) {
 func (s *State) leg(e *bus.Event, m interface {
 	GetSessionId() string
 	GetRoom() string
-}) *Leg {
+},
+) *Leg {
 	l := s.Legs[m.GetSessionId()]
 	if l == nil {
-		l = &Leg{Session: m.GetSessionId(), Room: m.GetRoom(), Since: e.Time}
+		l = &Leg{Session: m.GetSessionId(), Room: m.GetRoom(), Since: e.Time, Gone: s.left[m.GetSessionId()]}
 		s.Legs[l.Session] = l
+	}
+	if e.Time.Before(l.Since) {
+		l.Since = e.Time
 	}
 	return l
 }

@@ -25,6 +25,8 @@ type State struct {
 	Ended     *Mark[*callv1.CallEnded]
 	Released  bool
 	Legs      map[string]*Leg // by session id
+
+	left map[string]bool // sessions of people who have left, legs or not
 }
 
 // Mark is an event of which a call has one.
@@ -76,7 +78,7 @@ func Read(story *bus.Story) *State {
 }
 
 // New is the state of a call of which nothing is known.
-func New(id string) *State { return &State{ID: id, Legs: map[string]*Leg{}} }
+func New(id string) *State { return &State{ID: id, Legs: map[string]*Leg{}, left: map[string]bool{}} }
 
 // Current is the latest attempt. A call always has one.
 func (s *State) Current() *Attempt { return s.attempt(uint32(max(len(s.Attempts), 1))) }

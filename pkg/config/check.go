@@ -47,8 +47,10 @@ func checkListen(d *document, c *Config) {
 	type door struct{ path, address string }
 	var seen []door
 	for _, l := range []door{
-		{"listen.ingress", c.Listen.Ingress}, {"listen.gateway", c.Listen.Gateway},
-		{"listen.control", c.Listen.Control}, {"listen.admin", c.Listen.Admin},
+		{"listen.ingress", c.Listen.Ingress},
+		{"listen.gateway", c.Listen.Gateway},
+		{"listen.control", c.Listen.Control},
+		{"listen.admin", c.Listen.Admin},
 	} {
 		_, port, err := net.SplitHostPort(l.address)
 		n, perr := strconv.Atoi(port)

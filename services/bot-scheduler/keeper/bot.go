@@ -23,7 +23,7 @@ func startBot(spec Spec) (*bot, error) {
 	if len(spec.Argv) == 0 {
 		return nil, errors.New("no command")
 	}
-	cmd := exec.Command(spec.Argv[0], spec.Argv[1:]...)
+	cmd := exec.Command(spec.Argv[0], spec.Argv[1:]...) //nolint:noctx // its end is our work
 	cmd.Dir, cmd.Env = spec.Dir, spec.Env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(spec.Job), os.Stdout, os.Stderr
 	cmd.WaitDelay = time.Second // for a child of the bot's that holds its input open

@@ -64,7 +64,7 @@ func Start(self string, spec Spec) (pid int, exited <-chan struct{}, err error) 
 		return 0, nil, err
 	}
 	defer r.Close()
-	cmd := exec.Command(self)
+	cmd := exec.Command(self) //nolint:noctx // it outlives us
 	cmd.Env = append(os.Environ(), askedBy+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = r, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // out of reach of a terminal's Ctrl-C

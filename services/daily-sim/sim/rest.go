@@ -118,8 +118,10 @@ func failure(err *apiError) *reply { return jsonReply(err.Status, err.body()) }
 func (s *Sim) authenticate(r *http.Request) *apiError {
 	scheme, key, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") || key == "" {
-		return &apiError{Status: http.StatusBadRequest, Code: "authorization-header-error",
-			Info: "the Authorization header is missing or is not 'Bearer <key>'"}
+		return &apiError{
+			Status: http.StatusBadRequest, Code: "authorization-header-error",
+			Info: "the Authorization header is missing or is not 'Bearer <key>'",
+		}
 	}
 	if key != s.cfg.APIKey {
 		return errorFor(http.StatusUnauthorized)

@@ -109,15 +109,18 @@ func (q taskQueue) Less(i, j int) bool {
 	}
 	return q[i].at.Before(q[j].at)
 }
+
 func (q taskQueue) Swap(i, j int) {
 	q[i], q[j] = q[j], q[i]
 	q[i].index, q[j].index = i, j
 }
+
 func (q *taskQueue) Push(x any) {
 	k := x.(*task)
 	k.index = len(*q)
 	*q = append(*q, k)
 }
+
 func (q *taskQueue) Pop() any {
 	old := *q
 	k := old[len(old)-1]

@@ -164,7 +164,7 @@ func (s *Sim) tryWebhook(ctx context.Context, h *hub) *apiError {
 	s.note(d)
 	s.mu.Unlock()
 	if !d.ok() {
-		return invalid("non-200 status code returned from webhook endpoint, recieved %d", d.Status)
+		return invalid("non-200 status code returned from webhook endpoint, received %d", d.Status)
 	}
 	return nil
 }

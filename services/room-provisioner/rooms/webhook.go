@@ -63,23 +63,27 @@ func (h *webhook) ensure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, have := range all {
-		if have.URL != want.URL {
-			return fmt.Errorf("the domain's webhook leads to %s: delete it there, or let public_url name it", have.URL)
-		}
-		if have.State == daily.WebhookActive && have.RetryType == want.RetryType && sameSet(have.EventTypes, want.EventTypes) && have.HMAC == want.HMAC {
-			return nil
-		}
-		if _, err := h.daily.UpdateWebhook(ctx, have.UUID, want); err != nil {
-			return err
-		}
-		h.env.Log.Info("domain webhook brought up to date", "url", want.URL, "was", have.State)
-		return nil
+	if len(all) > 0 {
+		return h.bringUpToDate(ctx, all[0], want)
 	}
 	if _, err := h.daily.CreateWebhook(ctx, want); err != nil {
 		return err
 	}
 	h.env.Log.Info("domain webhook created", "url", want.URL)
+	return nil
+}
+
+func (h *webhook) bringUpToDate(ctx context.Context, have daily.Webhook, want daily.WebhookSpec) error {
+	if have.URL != want.URL {
+		return fmt.Errorf("the domain's webhook leads to %s: delete it there, or let public_url name it", have.URL)
+	}
+	if have.State == daily.WebhookActive && have.RetryType == want.RetryType && have.HMAC == want.HMAC && sameSet(have.EventTypes, want.EventTypes) {
+		return nil
+	}
+	if _, err := h.daily.UpdateWebhook(ctx, have.UUID, want); err != nil {
+		return err
+	}
+	h.env.Log.Info("domain webhook brought up to date", "url", want.URL, "was", have.State)
 	return nil
 }
 

@@ -67,26 +67,36 @@ func TestEveryCallEnds(t *testing.T) {
 		},
 		"no bot can be started": {
 			config.Agent{Backend: "process", Command: []string{"/nowhere/bot"}, Slots: 1, ReadyTimeout: time.Second, KillGrace: time.Second, Lease: 5 * time.Second},
-			[]func(*stack.Options){budget}, sim.CallSpec{From: caller, Hold: sim.Duration(6 * time.Second)}, callv1.Outcome_OUTCOME_MISSED, "no_bot", "gave-up",
+			[]func(*stack.Options){budget},
+			sim.CallSpec{From: caller, Hold: sim.Duration(6 * time.Second)},
+			callv1.Outcome_OUTCOME_MISSED, "no_bot", "gave-up",
 		},
 		"the bots never join": {
 			early(bot(2, "--never-join")),
-			[]func(*stack.Options){budget}, sim.CallSpec{From: caller, Hold: sim.Duration(6 * time.Second)}, callv1.Outcome_OUTCOME_MISSED, "no_bot", "gave-up",
+			[]func(*stack.Options){budget},
+			sim.CallSpec{From: caller, Hold: sim.Duration(6 * time.Second)},
+			callv1.Outcome_OUTCOME_MISSED, "no_bot", "gave-up",
 		},
 		"the caller gives up before the bot is there": {
 			bot(1, "--join-delay=1500ms"), nil, sim.CallSpec{From: caller, Hold: short}, callv1.Outcome_OUTCOME_ABANDONED, "caller_gone", "gave-up",
 		},
 		"the call takes too long": {
-			bot(1), []func(*stack.Options){withRoute(func(r *config.Route) { r.MaxDuration = time.Second })},
-			sim.CallSpec{From: caller}, callv1.Outcome_OUTCOME_COMPLETED, "max_duration", "ejected",
+			bot(1),
+			[]func(*stack.Options){withRoute(func(r *config.Route) { r.MaxDuration = time.Second })},
+			sim.CallSpec{From: caller},
+			callv1.Outcome_OUTCOME_COMPLETED, "max_duration", "ejected",
 		},
 		"the bot leaves, and Daily tells nothing": {
-			bot(1, "--leave-after=500ms"), []func(*stack.Options){func(o *stack.Options) { o.NoDomainWebhook = true }},
-			sim.CallSpec{From: caller}, callv1.Outcome_OUTCOME_COMPLETED, "bot_ended", "room-deleted",
+			bot(1, "--leave-after=500ms"),
+			[]func(*stack.Options){func(o *stack.Options) { o.NoDomainWebhook = true }},
+			sim.CallSpec{From: caller},
+			callv1.Outcome_OUTCOME_COMPLETED, "bot_ended", "room-deleted",
 		},
 		"the caller hangs up, and Daily tells nothing": {
-			bot(1), []func(*stack.Options){func(o *stack.Options) { o.NoDomainWebhook = true }},
-			sim.CallSpec{From: caller, Talk: short}, callv1.Outcome_OUTCOME_COMPLETED, "bot_ended", "hung-up",
+			bot(1),
+			[]func(*stack.Options){func(o *stack.Options) { o.NoDomainWebhook = true }},
+			sim.CallSpec{From: caller, Talk: short},
+			callv1.Outcome_OUTCOME_COMPLETED, "bot_ended", "hung-up",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

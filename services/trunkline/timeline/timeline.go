@@ -47,4 +47,3 @@ func what(data *anypb.Any) string {
 	}
 	return strings.Join(parts, ", ")
 }
-
