@@ -37,6 +37,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return m
 }
 
+// begin shows a service's dead letters as none, so that the first one is an increase.
+func (m *Metrics) begin(service string) {
+	if m != nil {
+		m.dead.WithLabelValues(service)
+	}
+}
+
 func (m *Metrics) published(e *Event, began time.Time) {
 	if m != nil && !began.IsZero() {
 		m.stage.WithLabelValues(e.Name).Observe(e.Time.Sub(began).Seconds())

@@ -33,6 +33,7 @@ func (b *Bus) Work(ctx context.Context, stream, consumer, name string, handle fu
 	if err != nil {
 		return fmt.Errorf("consumer %s of %s: %w", consumer, stream, err)
 	}
+	b.Metrics.begin(b.Service)
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	w := &worker{

@@ -19,6 +19,7 @@ type vices struct {
 	ignoreSIGTERM  bool
 	leaveChild     bool
 	leaveAfter     time.Duration
+	outstay        bool
 	joinDelay      time.Duration
 }
 
@@ -35,6 +36,7 @@ func parse(args []string, stderr io.Writer) (vices, error) {
 	f.BoolVar(&v.ignoreSIGTERM, "ignore-sigterm", false, "go on after SIGTERM")
 	f.BoolVar(&v.leaveChild, "leave-child", false, "start a child process and leave it behind")
 	f.DurationVar(&v.leaveAfter, "leave-after", 0, "leave and exit 0 that long after joining")
+	f.BoolVar(&v.outstay, "outstay", false, "stay when the caller has gone")
 	f.DurationVar(&v.joinDelay, "join-delay", 0, "wait before joining")
 	return v, f.Parse(args)
 }

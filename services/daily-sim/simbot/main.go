@@ -93,7 +93,13 @@ func (b *bot) stay(ctx context.Context, rm *room) int {
 				if b.ready(ctx, e.SIPEndpoint) && b.vices.dieAfter > 0 {
 					die = time.After(b.vices.dieAfter)
 				}
-			case "dialin-stopped", "ejected", "room-ended":
+			case "dialin-stopped":
+				if b.vices.outstay {
+					continue
+				}
+				say("%s", e.Event)
+				return 0
+			case "ejected", "room-ended":
 				say("%s", e.Event)
 				return 0
 			}

@@ -17,10 +17,6 @@ import (
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 )
 
-// lag is how far Daily's presence may be behind, as measured (contracts: 10-25 s). What it shows of a call that has just
-// ended may be ghosts.
-const lag = 30 * time.Second
-
 // turnKey is where the janitors of all processes note the last look at presence, so that one look is enough for all.
 const turnKey = "janitor"
 
@@ -73,9 +69,6 @@ func (j *janitor) run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		if !j.busy() {
-			continue
-		}
 		if mine, err := j.turn(ctx); err != nil || !mine {
 			j.Log.Debug("another process looks at presence", "err", err)
 			continue
@@ -84,13 +77,6 @@ func (j *janitor) run(ctx context.Context) error {
 			j.Log.Warn("compare presence with the record", "err", err)
 		}
 	}
-}
-
-// busy reports whether there is anything to compare: an idle system asks Daily nothing.
-func (j *janitor) busy() bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return len(j.calls) > 0
 }
 
 // turn takes the next look for this process, unless another has looked within the interval.
@@ -116,30 +102,40 @@ func (j *janitor) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	calls := j.open()
+	for room := range presence {
+		if callID, _, ours := call.ParseRoom(room); ours {
+			calls[callID] = true
+		}
+	}
 	var errs []error
-	for _, s := range j.open() {
-		errs = append(errs, j.compare(ctx, s, presence, time.Now()))
+	for callID := range calls {
+		errs = append(errs, j.compare(ctx, callID, presence, time.Now()))
 	}
 	return errors.Join(errs...)
 }
 
-// open gives the calls to compare, read anew of the stream: what the janitor has followed may be behind.
-func (j *janitor) open() []string {
+// open gives the ids of the calls that are not over and cleared.
+func (j *janitor) open() map[string]bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	ids := make([]string, 0, len(j.calls))
+	ids := make(map[string]bool, len(j.calls))
 	for id := range j.calls {
-		ids = append(ids, id)
+		ids[id] = true
 	}
 	return ids
 }
 
+// compare reads the call anew: what the janitor has followed may be behind.
 func (j *janitor) compare(ctx context.Context, callID string, presence map[string][]daily.Participant, now time.Time) error {
 	story, err := j.Bus.Story(ctx, callID)
 	if err != nil {
 		return err
 	}
 	s := call.Read(story)
+	if s.Received == nil {
+		return nil // another installation's, on the same domain
+	}
 	if s.Ended != nil {
 		return j.clearDead(ctx, s, presence, now)
 	}
@@ -200,10 +196,11 @@ func (j *janitor) lost(ctx context.Context, s *call.State, session, room string)
 	return err
 }
 
-// clearDead sends out who is still in the room of a call that has been over for longer than presence lags, and takes
+// clearDead sends out who is still in the room of a call that has been over for longer than presence lags (10-25 s, as
+// measured), and takes
 // legs off the record that are no longer there.
 func (j *janitor) clearDead(ctx context.Context, s *call.State, presence map[string][]daily.Participant, now time.Time) error {
-	if now.Sub(s.Ended.At) < lag {
+	if now.Sub(s.Ended.At) < j.Config.Daily.PresenceSettle/2 { // what presence shows may still be ghosts
 		return nil
 	}
 	shown := map[string]bool{}
