@@ -4,6 +4,7 @@ package stack_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -133,6 +134,9 @@ func TestACallerOfABadBotGetsAGoodOne(t *testing.T) {
 			s := w.cleared(phone)
 			if phone.Legs != 1 || phone.Why != "hung-up" || len(s.Attempts) != c.attempts {
 				t.Errorf("%d legs, %s, %d attempts\n%s", phone.Legs, phone.Why, len(s.Attempts), w.told(phone))
+			}
+			if strings.Contains(w.logs.String(), "refused a bot") {
+				t.Error("a bot that only asked for its own caller was refused")
 			}
 			w.idle()
 		})
