@@ -12,6 +12,8 @@ PROTOC_GEN_GO := v1.36.12
 PROTOC_GEN_CONNECT := v1.21.1
 GOLANGCI := v2.15.0
 
+CALLS ?= 300
+
 export PATH := $(BIN):$(PATH)
 
 .PHONY: help
@@ -58,6 +60,10 @@ tidy: ## bring go.work and every go.mod up to date
 .PHONY: modules
 modules: ## check that each module builds and is tidy by itself
 	for m in $(MODULES); do (cd $$m && GOWORK=off go build ./... && GOWORK=off go mod tidy -diff) || exit 1; done
+
+.PHONY: kill
+kill: ## kill every part, again and again, while people call; CALLS=10000 for a long run
+	go test -count=1 -v -timeout 6h ./services/trunkline/kill -run NobodyIsLetDown -callers $(CALLS) -lasts $(shell echo $$(( ($(CALLS) + 4) / 5 )))s -rounds $(shell echo $$(( $(CALLS) / 30 > 10 ? $(CALLS) / 30 : 10 )))
 
 .PHONY: compose-test
 compose-test: ## place a call on what docker compose starts; fails without a Docker engine
