@@ -143,7 +143,7 @@ func Run(ctx context.Context, o Options, services ...Service) error {
 			listeners: o.Listeners, http: httpMetrics, daily: dailyMetrics,
 		}
 		group.Go(func() error {
-			if err := awaitSetup(ctx, env, s.Needs); err != nil {
+			if err := awaitSetup(ctx, env, s.Needs); err != nil || ctx.Err() != nil {
 				return err
 			}
 			log.Info("started")

@@ -13,6 +13,7 @@ import (
 // NewLog makes a logger that masks every phone number, whoever logs it and wherever it stands.
 func NewLog(w io.Writer, cfg config.Log) *slog.Logger {
 	options := &slog.HandlerOptions{Level: cfg.Level, ReplaceAttr: mask}
+	w = maskWriter{w}
 	if cfg.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
@@ -29,4 +30,15 @@ func mask(_ []string, a slog.Attr) slog.Attr {
 		}
 	}
 	return a
+}
+
+// maskWriter masks what is left in a line once it is written: what values of any kind print, and the names of
+// attributes. Texts are masked before, because in a line a "\n" before a URI would be part of its scheme.
+type maskWriter struct{ w io.Writer }
+
+func (m maskWriter) Write(line []byte) (int, error) {
+	if _, err := io.WriteString(m.w, phone.MaskAll(string(line))); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }

@@ -31,10 +31,10 @@ type limit struct {
 }
 
 // newLimit makes the account for n requests in any window of Daily's: what it holds and what it is given in a window
-// never come to more.
+// never come to more. One request in a window is one for each window and its slack.
 func newLimit(n int, window time.Duration) limit {
 	burst := max(1, float64(n)/10)
-	return limit{burst: burst, rate: (float64(n) - burst) / (window + slack).Seconds()}
+	return limit{burst: burst, rate: max(1, float64(n)-burst) / (window + slack).Seconds()}
 }
 
 // account names the account that pays for a class of request, and the share of it that the class leaves to others.

@@ -87,6 +87,7 @@ type worker struct {
 	mu       sync.Mutex
 	busy     map[uint64]jetstream.Msg // by stream sequence: delivered and not yet settled
 	failures map[uint64]int           // by stream sequence; a restart forgets them
+	stopped  bool                     // no handler is started any more
 }
 
 // take starts a handler for a message. It never blocks, so that no message grows old in the client unrenewed.
@@ -98,9 +99,12 @@ func (w *worker) take(msg jetstream.Msg) {
 	w.bus.Metrics.delivered(w.bus.Service, meta.NumDelivered)
 	seq := meta.Sequence.Stream
 	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopped { // one that was on its way: it comes again after AckWait
+		return
+	}
 	_, again := w.busy[seq]
 	w.busy[seq] = msg // acknowledge by the latest delivery
-	w.mu.Unlock()
 	if again {
 		return
 	}
@@ -191,6 +195,9 @@ func (w *worker) renew() {
 
 // finish waits for the handlers at work, renewing their messages, and interrupts them when the grace is over.
 func (w *worker) finish(end context.CancelFunc) error {
+	w.mu.Lock()
+	w.stopped = true
+	w.mu.Unlock()
 	done := make(chan struct{})
 	go func() { w.group.Wait(); close(done) }()
 	heartbeat := time.NewTicker(AckWait / 3)

@@ -20,6 +20,7 @@ const (
 	// answerWithin is how long a bot is kept waiting. Pipecat gives its request 10 s.
 	answerWithin = 9 * time.Second
 	maxRequest   = 64 << 10 // bytes
+	maxReason    = 200      // bytes of a bot's own words
 )
 
 // Gateway serves what bots ask: as Daily's API what a stock Pipecat bot asks of it, and our own requests for bots that
@@ -183,7 +184,7 @@ func (s *Scheduler) event(ctx context.Context, who speaker, told botEvent) (any,
 		err = s.legSeen(ctx, story)
 	case "dialin.stopped":
 		if c.CallerIn() {
-			err = s.requestEnd(ctx, who.callID, "caller_hung_up")
+			err = s.requestEnd(ctx, who.callID, "caller_hung_up", "")
 		}
 	}
 	return map[string]bool{"ok": true}, err
@@ -202,15 +203,11 @@ func (s *Scheduler) end(ctx context.Context, who speaker, asked endRequest) (any
 	if err := valid(call.Read(story), who.attempt); err != nil {
 		return nil, err
 	}
-	reason := "bot_ended"
-	if asked.Reason != "" {
-		reason = asked.Reason[:min(len(asked.Reason), 100)]
-	}
-	return map[string]bool{"ok": true}, s.requestEnd(ctx, who.callID, reason)
+	return map[string]bool{"ok": true}, s.requestEnd(ctx, who.callID, "bot_ended", asked.Reason[:min(len(asked.Reason), maxReason)])
 }
 
-func (s *Scheduler) requestEnd(ctx context.Context, callID, reason string) error {
-	_, err := s.Bus.Publish(ctx, callID, &callv1.EndRequested{Reason: reason})
+func (s *Scheduler) requestEnd(ctx context.Context, callID, reason, detail string) error {
+	_, err := s.Bus.Publish(ctx, callID, &callv1.EndRequested{Reason: reason, Detail: strings.ToValidUTF8(detail, "")})
 	if errors.Is(err, bus.ErrTaken) { // somebody wants the same
 		return nil
 	}

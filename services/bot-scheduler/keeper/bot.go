@@ -27,7 +27,8 @@ func startBot(spec Spec) (*bot, error) {
 	cmd.Dir, cmd.Env = spec.Dir, spec.Env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(spec.Job), os.Stdout, os.Stderr
 	cmd.WaitDelay = time.Second // for a child of the bot's that holds its input open
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	dieWithParent(cmd.SysProcAttr)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -35,8 +35,10 @@ const (
 	killMargin = time.Second
 	// reportFor is how long a bot's exit is tried to be reported. After that bot-scheduler finds the lease run out.
 	reportFor = time.Minute
-	// callTimeout bounds one request to NATS, so that a renewal can be tried several times within a lease.
+	// callTimeout bounds one request to NATS, and renewAgain is when a renewal that failed is tried again, so that a
+	// broker that comes back within the lease is in time.
 	callTimeout = 2 * time.Second
+	renewAgain  = 500 * time.Millisecond
 )
 
 // Spec is what a keeper is started with, on its standard input: it holds secrets.
@@ -186,7 +188,7 @@ func (k *keeper) keep(told <-chan *nats.Msg, terminate <-chan os.Signal) error {
 		defer close(started)
 		k.publishStarted()
 	}()
-	renewal := time.NewTicker(k.spec.TTL / 3)
+	renewal := time.NewTimer(k.spec.TTL / 3)
 	defer renewal.Stop()
 	for {
 		last := time.NewTimer(time.Until(k.until) - killMargin)
@@ -195,9 +197,9 @@ func (k *keeper) keep(told <-chan *nats.Msg, terminate <-chan os.Signal) error {
 			<-started
 			return k.report(k.bot.result(k.stopped))
 		case <-renewal.C:
-			k.check()
+			renewal.Reset(k.check())
 		case <-told:
-			k.check()
+			renewal.Reset(k.check())
 		case <-terminate:
 			k.stop(slots.Stop{Reason: "the keeper was told to stop"})
 		case <-last.C:
@@ -210,16 +212,17 @@ func (k *keeper) keep(told <-chan *nats.Msg, terminate <-chan os.Signal) error {
 	}
 }
 
-// check renews the lease, and sees whether somebody wants the bot stopped.
-func (k *keeper) check() {
+// check renews the lease, sees whether somebody wants the bot stopped, and says when to do so again.
+func (k *keeper) check() (again time.Duration) {
 	ctx, cancel := context.WithDeadline(context.Background(), earlier(k.until.Add(-killMargin), time.Now().Add(callTimeout)))
 	defer cancel()
 	err := k.renew(ctx)
+	if err == nil {
+		return k.spec.TTL / 3
+	}
 	if !errors.Is(err, slots.ErrLost) {
-		if err != nil {
-			k.log.Warn("renew the lease", "err", err)
-		}
-		return
+		k.log.Warn("renew the lease", "err", err)
+		return renewAgain
 	}
 	now, err := k.slots.Look(ctx, k.lease.Key)
 	switch {
@@ -231,12 +234,13 @@ func (k *keeper) check() {
 		if now.Holder.Stop != nil {
 			k.stop(*now.Holder.Stop)
 		}
-		k.check()
+		return 0
 	default:
 		k.log.Error("the slot is somebody else's: the bot is killed")
 		k.stopped = "the lease was lost"
 		k.bot.kill()
 	}
+	return renewAgain
 }
 
 // stop lets the bot go on for the linger, then asks it to end, then kills it.

@@ -63,7 +63,21 @@ func (c *Control) CallEnded(ctx context.Context, in bus.In[*callv1.CallEnded]) e
 }
 
 // Limit looks at a call whose limit is reached.
-func (c *Control) Limit(ctx context.Context, id timer.ID) error { return c.advance(ctx, id.CallID) }
+func (c *Control) Limit(ctx context.Context, id timer.ID) error {
+	story, err := c.Bus.Story(ctx, id.CallID)
+	if err != nil {
+		return err
+	}
+	s := call.Read(story)
+	if s.Received == nil || s.Ended != nil {
+		return nil
+	}
+	// The timer goes by the broker's clock. Where this one is behind it, nobody else would ask again.
+	if early := Limit(s).Sub(c.Now()); early > 0 {
+		return bus.RetryAfter(min(early, longestWait), nil)
+	}
+	return c.advance(ctx, id.CallID)
+}
 
 func (c *Control) limit(ctx context.Context, s *call.State) error {
 	if s.Received == nil {

@@ -39,7 +39,7 @@ func Next(s *call.State, now time.Time) (decision proto.Message, wait time.Durat
 	case s.Ended != nil || s.Received == nil:
 		return nil, 0
 	case s.EndAsked != nil:
-		return ended(talked(s), s.EndAsked.Data.GetReason(), ""), 0
+		return ended(talked(s), s.EndAsked.Data.GetReason(), s.EndAsked.Data.GetDetail()), 0
 	case len(s.Legs) > 0 && s.LegsAlive() == 0:
 		return legsGone(s), 0
 	case s.CallerIn():
@@ -83,22 +83,23 @@ func inCall(s *call.State, now time.Time) (proto.Message, time.Duration) {
 		return ended(talked(s), MaxDuration, ""), 0
 	}
 	if s.Connected == nil && current.Ready != nil && !current.Over() {
-		for _, leg := range s.Legs {
-			if leg.Connected && !leg.Gone {
-				return &callv1.CallConnected{Attempt: current.N, SessionId: leg.Session}, 0
-			}
+		if leg := firstLeg(s); leg != nil {
+			return &callv1.CallConnected{Attempt: current.N, SessionId: leg.Session}, 0
 		}
 	}
+	budget := s.Received.GetAnswerBudget().AsDuration()
 	switch {
-	case !current.Over():
+	case !current.Over() && (current.Starting != nil || current.Place != callv1.Place_PLACE_SAME_ROOM):
 		return nil, 0
 	case current.Exited != nil && current.Exited.GetStatus() == 0 && current.Failed == nil:
 		if wait := current.ExitedAt.Add(exitGrace).Sub(now); wait > 0 {
 			return nil, wait
 		}
 		return ended(talked(s), BotEnded, ""), 0
-	case now.Sub(lost(s)) >= s.Received.GetAnswerBudget().AsDuration():
+	case now.Sub(lost(s)) >= budget:
 		return ended(callv1.Outcome_OUTCOME_FAILED, BotLost, current.Reason), 0
+	case !current.Over(): // its bot still waits for a slot, and the caller for the bot
+		return nil, lost(s).Add(budget).Sub(now)
 	default:
 		return again(s, now, callv1.Place_PLACE_SAME_ROOM)
 	}
@@ -120,10 +121,27 @@ func pauseAfter(n uint32) time.Duration {
 	return min(500*time.Millisecond<<min(n-2, 10), 10*time.Second)
 }
 
+// firstLeg is the leg that has been in the call for longest, or nil.
+func firstLeg(s *call.State) *call.Leg {
+	var first *call.Leg
+	for _, leg := range s.Legs {
+		if !leg.Connected || leg.Gone {
+			continue
+		}
+		if first == nil || leg.Since.Before(first.Since) || leg.Since.Equal(first.Since) && leg.Session < first.Session {
+			first = leg
+		}
+	}
+	return first
+}
+
 // lost is when the call's last good bot was lost.
 func lost(s *call.State) time.Time {
-	at := s.Current().OverAt
-	for i := len(s.Attempts) - 1; i >= 0 && s.Attempts[i].Over(); i-- {
+	at, last := s.Current().OverAt, len(s.Attempts)-1
+	if !s.Current().Over() {
+		last--
+	}
+	for i := last; i >= 0 && s.Attempts[i].Over(); i-- {
 		at = s.Attempts[i].OverAt
 		if s.Attempts[i].Ready != nil {
 			break

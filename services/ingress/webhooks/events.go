@@ -3,13 +3,16 @@
 package webhooks
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/call"
 	"github.com/trunkline/trunkline/pkg/daily"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
@@ -45,8 +48,13 @@ func (i *Ingress) Events(w http.ResponseWriter, r *http.Request) {
 		q.ok("not-read")
 		return
 	}
-	story, err := i.Bus.Story(r.Context(), callID)
+	// The look and the write have the configured time together.
+	ctx, cancel := context.WithTimeout(r.Context(), i.Config.Ingress.PublishTimeout)
+	defer cancel()
+	q.r = r.WithContext(ctx)
+	story, err := backoff.Retry(ctx, func() (*bus.Story, error) { return i.Bus.Story(ctx, callID) })
 	if err != nil {
+		i.Log.Error("webhook not stored", "webhook", q.kind, "call_id", callID, "err", err)
 		q.refuse(http.StatusServiceUnavailable, "unavailable", "the call could not be looked up; send it again")
 		return
 	}
