@@ -18,6 +18,8 @@ import (
 
 const (
 	headerTimeout = 5 * time.Second
+	bodyTimeout   = 15 * time.Second // of a whole request, header and body
+	idleTimeout   = 2 * time.Minute
 	drainTimeout  = 10 * time.Second
 )
 
@@ -46,7 +48,7 @@ func (e *Env) HTTP(ctx context.Context, name, addr string, h http.Handler) error
 	protocols.SetUnencryptedHTTP2(true)
 	server := &http.Server{
 		Handler:           otelhttp.NewHandler(e.http.count(name, h), name),
-		ReadHeaderTimeout: headerTimeout, Protocols: &protocols,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout, Protocols: &protocols,
 	}
 	e.Log.Debug("listening", "what", name, "addr", l.Addr().String())
 	stopped := make(chan error, 1)

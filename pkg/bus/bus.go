@@ -14,6 +14,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/trunkline/trunkline/pkg/guard"
 )
 
 // Stream is the name of the stream of all events.
@@ -100,7 +102,11 @@ func (b *Bus) Decide(ctx context.Context, callID string, choose Choice) (*Event,
 			return nil, err
 		}
 		e.nonce = nonce
-		err = b.store(ctx, e, jetstream.WithExpectLastSequenceForSubject(story.last(), subjectRoot+"."+callID+".>"))
+		condition := jetstream.WithExpectLastSequenceForSubject(story.last(), subjectRoot+"."+callID+".>")
+		if guard.Broken(guard.Decision) {
+			condition = jetstream.WithExpectStream(Stream)
+		}
+		err = b.store(ctx, e, condition)
 		if err == nil {
 			b.Metrics.published(e, story.Began())
 			return e, nil

@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/trunkline/trunkline/pkg/guard"
 )
 
 // In is an event as its handler sees it: with its data typed, and the call's story up to at least this event.
@@ -89,7 +91,7 @@ func (b *Bus) Consume(ctx context.Context, handlers ...Handler) error {
 		if err != nil {
 			return err
 		}
-		if h.settled(e, story) {
+		if h.settled(e, story) && !guard.Broken(guard.Look) {
 			return nil
 		}
 		ctx = context.WithValue(WithCause(ctx, e.ID()), beganKey, story.Began())

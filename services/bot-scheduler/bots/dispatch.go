@@ -34,6 +34,13 @@ func (s *Scheduler) RoomReady(ctx context.Context, in bus.In[*callv1.RoomReady])
 
 // dispatch gives slots to tasks in the order of their calls' arrival, and closes tasks whose bots are gone.
 func (s *Scheduler) dispatch(ctx context.Context) error {
+	for _, known := range []chan struct{}{s.ledger.tasksKnown, s.ledger.slotsKnown} { // who is first is told by the whole line
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-known:
+		}
+	}
 	var group errgroup.Group
 	group.SetLimit(atOnce)
 	tick := time.NewTicker(lookAgain)
@@ -45,34 +52,32 @@ func (s *Scheduler) dispatch(ctx context.Context) error {
 		case <-s.ledger.changed:
 		case <-tick.C:
 		}
-		full := map[string]bool{} // agents without a free slot: nobody may overtake the first who waits
+		// Agents whose line stands, for want of a slot or of knowing: nobody may overtake the first who waits.
+		stands := map[string]bool{}
 		for _, entry := range s.ledger.due(s.instance, courtesy) {
-			if full[entry.Agent] && entry.clear {
-				continue
-			}
-			clear, ok := s.ledger.begin(entry)
-			if !ok {
-				continue
-			}
-			if !clear {
+			switch step := s.ledger.begin(entry, stands[entry.Agent]); step {
+			case toSettle, toSettleAgain:
+				stands[entry.Agent] = stands[entry.Agent] || step == toSettle
 				group.Go(func() error {
 					waits, err := s.settle(ctx, entry.task)
-					s.ledger.end(entry, waits)
+					s.ledger.end(entry, waits, err)
 					return s.told(entry.task, "settle", err)
 				})
-				continue
+			case unknown:
+				stands[entry.Agent] = true
+			case toStart:
+				slot := s.reserveSlot(entry.task)
+				if slot == "" {
+					stands[entry.Agent] = true
+					s.ledger.leaveInLine(entry)
+					continue
+				}
+				group.Go(func() error {
+					waits, err := s.start(ctx, entry.task, slot)
+					s.ledger.end(entry, waits, err)
+					return s.told(entry.task, "start a bot", err)
+				})
 			}
-			slot := s.reserveSlot(entry.task)
-			if slot == "" {
-				full[entry.Agent] = true
-				s.ledger.end(entry, true)
-				continue
-			}
-			group.Go(func() error {
-				waits, err := s.start(ctx, entry.task, slot)
-				s.ledger.end(entry, waits)
-				return s.told(entry.task, "start a bot", err)
-			})
 		}
 	}
 }

@@ -21,8 +21,8 @@ import (
 const (
 	// forwardTimer asks what became of a forward.
 	forwardTimer = "forward"
-	// doubtLasts is how long a sign of a forward in doubt is waited for. Presence lags by up to 25 s.
-	doubtLasts = 30 * time.Second
+	// answerWait is how long Daily may take to answer. It may act until then.
+	answerWait = 10 * time.Second
 	// refusedFor is how long a request that Daily clearly did not act on is repeated, within one forward.
 	refusedFor = 20 * time.Second
 )
@@ -38,10 +38,6 @@ var (
 // forward patches the caller into the attempt's room: once, however often and by whomever it is asked for. It returns
 // when the caller is forwarded, or why he is not, as far as is known within the context.
 func (s *Scheduler) forward(ctx context.Context, callID string, attempt uint32) error {
-	id := timer.ID{Name: forwardTimer, CallID: callID, N: attempt}
-	if err := s.Timers.Set(ctx, id, time.Now().Add(doubtLasts)); err != nil {
-		return err
-	}
 	var c *call.State
 	decided, err := s.Bus.Decide(ctx, callID, func(story *bus.Story) (proto.Message, error) {
 		c = call.Read(story)
@@ -54,6 +50,9 @@ func (s *Scheduler) forward(ctx context.Context, callID string, attempt uint32) 
 		a := c.Attempt(attempt)
 		if a.Forward != nil { // and it failed
 			return nil, errRefused
+		}
+		if err := s.watch(ctx, timer.ID{Name: forwardTimer, CallID: callID, N: attempt}, answerWait); err != nil {
+			return nil, err
 		}
 		return &callv1.ForwardStarted{Attempt: attempt, Room: a.Room.GetRoom(), SipUri: a.Room.GetSipUri()}, nil
 	})
@@ -76,20 +75,31 @@ func (s *Scheduler) forward(ctx context.Context, callID string, attempt uint32) 
 	}
 }
 
+// watch has it asked what became of a forward when there must have been a sign of a request that ends within the time
+// given: presence lags by up to 25 s, and 30 s are waited by default.
+func (s *Scheduler) watch(ctx context.Context, id timer.ID, ends time.Duration) error {
+	return s.Timers.Set(ctx, id, time.Now().Add(ends+s.Config.Daily.PresenceSettle/2))
+}
+
 // send asks Daily for the first time. A clear answer is written down; a doubtful one is left to time and presence.
 func (s *Scheduler) send(ctx context.Context, c *call.State, f *callv1.ForwardStarted) error {
+	id := timer.ID{Name: forwardTimer, CallID: c.ID, N: f.GetAttempt()}
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := s.Daily.PinlessCallUpdate(ctx, c.Received.GetDailyCallId(), c.Received.GetCallDomain(), f.GetSipUri())
 		if err != nil && (daily.Doubtful(err) || !daily.Retryable(err)) {
 			err = backoff.Permanent(err)
 		}
 		return struct{}{}, err
-	}, backoff.WithMaxElapsedTime(refusedFor))
+	}, backoff.WithMaxElapsedTime(refusedFor), backoff.WithNotify(func(_ error, pause time.Duration) {
+		if err := s.watch(ctx, id, pause+answerWait); err != nil {
+			s.Log.Warn("the forward is looked at early", "call_id", c.ID, "attempt", f.GetAttempt(), "err", err)
+		}
+	}))
 	switch {
 	case err == nil:
 		return s.forwarded(ctx, c.ID, f)
 	case daily.Doubtful(err):
-		s.Log.Warn("the forward is in doubt", "call_id", c.ID, "attempt", f.GetAttempt(), "err", err)
+		s.Log.Warn("the forward is in doubt", "call_id", c.ID, "attempt", f.GetAttempt(), "err", errors.Join(err, s.watch(ctx, id, 0)))
 		return errInDoubt
 	case errors.Is(err, daily.ErrNotFound):
 		// Nobody has asked before, so this is no echo: the caller has hung up, or the room has nobody in it.
@@ -142,7 +152,7 @@ func (s *Scheduler) ForwardDoubt(ctx context.Context, id timer.ID) error {
 			return ifNotOver(s.forwarded(ctx, id.CallID, a.Forward))
 		}
 	}
-	if err := s.Timers.Set(ctx, id, time.Now().Add(doubtLasts)); err != nil {
+	if err := s.watch(ctx, id, answerWait); err != nil {
 		return err
 	}
 	err = s.Daily.PinlessCallUpdate(ctx, c.Received.GetDailyCallId(), c.Received.GetCallDomain(), a.Forward.GetSipUri())
@@ -155,7 +165,7 @@ func (s *Scheduler) ForwardDoubt(ctx context.Context, id timer.ID) error {
 	case errors.Is(err, daily.ErrRefused) && !daily.Doubtful(err):
 		return ifNotOver(s.forwardFailed(ctx, id.CallID, &callv1.ForwardFailed{Attempt: id.N, Reason: err.Error()}, errRefused))
 	}
-	s.Log.Warn("the forward is still in doubt", "call_id", id.CallID, "attempt", id.N, "err", err)
+	s.Log.Warn("the forward is still in doubt", "call_id", id.CallID, "attempt", id.N, "err", errors.Join(err, s.watch(ctx, id, 0)))
 	return nil
 }
 

@@ -87,7 +87,7 @@ func (s *Scheduler) followJobs(ctx context.Context) error {
 		if json.Unmarshal(e.Value(), &t) == nil {
 			s.ledger.add(t, false)
 		}
-	})
+	}, s.ledger.tasksKnown)
 }
 
 func (s *Scheduler) followSlots(ctx context.Context) error {
@@ -100,11 +100,12 @@ func (s *Scheduler) followSlots(ctx context.Context) error {
 		if json.Unmarshal(e.Value(), &holder) == nil {
 			s.ledger.seat(e.Key(), taskKey(holder.CallID, holder.Attempt))
 		}
-	})
+	}, s.ledger.slotsKnown)
 }
 
-// follow shows every entry of a bucket, as it is and as it changes, until the context ends.
-func follow(ctx context.Context, kv jetstream.KeyValue, see func(jetstream.KeyValueEntry)) error {
+// follow shows every entry of a bucket, as it is and as it changes, until the context ends. It closes known when all that
+// was there has been shown.
+func follow(ctx context.Context, kv jetstream.KeyValue, see func(jetstream.KeyValueEntry), known chan struct{}) error {
 	watcher, err := kv.WatchAll(ctx)
 	if err != nil {
 		return fmt.Errorf("watch bucket %s: %w", kv.Bucket(), err)
@@ -120,9 +121,11 @@ func follow(ctx context.Context, kv jetstream.KeyValue, see func(jetstream.KeyVa
 				}
 				return fmt.Errorf("watch bucket %s: closed", kv.Bucket())
 			}
-			if e != nil { // nil marks the end of what was there
-				see(e)
+			if e == nil { // once, after what was there
+				close(known)
+				continue
 			}
+			see(e)
 		}
 	}
 }

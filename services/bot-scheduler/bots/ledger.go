@@ -33,6 +33,8 @@ func taskKey(callID string, attempt uint32) string { return fmt.Sprintf("%s.%d",
 type ledger struct {
 	changed chan struct{} // told, with room for one, when there may be something to do
 	used    *prometheus.GaugeVec
+	// Closed when all has been seen that was there at the start.
+	tasksKnown, slotsKnown chan struct{}
 
 	mu    sync.Mutex
 	tasks map[string]*line  // by task
@@ -45,13 +47,14 @@ type ledger struct {
 // line is a task in the ledger.
 type line struct {
 	task
-	clear bool // known to wait for a slot; until then its call's story must be asked what it is idle for
-	busy  bool // somebody in this process is at it
+	clear  bool // known to wait for a slot; until then its call's story must be asked what it is idle for
+	busy   bool // somebody in this process is at it
+	failed bool // the last try went wrong
 }
 
 func newLedger(used *prometheus.GaugeVec) *ledger {
 	return &ledger{
-		changed: make(chan struct{}, 1), used: used,
+		changed: make(chan struct{}, 1), used: used, tasksKnown: make(chan struct{}), slotsKnown: make(chan struct{}),
 		tasks: map[string]*line{}, idle: map[string]*line{}, seats: map[string]string{}, slots: map[string]string{}, taken: map[string]int{},
 	}
 }
@@ -144,14 +147,14 @@ func (l *ledger) reserve(slot string) bool {
 	return true
 }
 
-// due gives the idle tasks that somebody should be at, the earliest call first. Those of other processes are left to
-// them for a while.
+// due gives the idle tasks that somebody is at or should be at, the earliest call first. Those of other processes are
+// left to them for a while.
 func (l *ledger) due(owner string, courtesy time.Duration) []*line {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	due := make([]*line, 0, len(l.idle))
 	for _, entry := range l.idle {
-		if !entry.busy && (entry.Owner == owner || time.Since(entry.Taken) >= courtesy) {
+		if entry.Owner == owner || time.Since(entry.Taken) >= courtesy {
 			due = append(due, entry)
 		}
 	}
@@ -161,22 +164,53 @@ func (l *ledger) due(owner string, courtesy time.Duration) []*line {
 	return due
 }
 
-// begin marks a task as being worked on, and reports whether it is known to wait for a slot. It fails for one that has
-// meanwhile been struck out, or got a slot.
-func (l *ledger) begin(entry *line) (clear, ok bool) {
+// What is to be done about an idle task.
+type step int
+
+const (
+	nothing       step = iota // somebody starts its bot, it has meanwhile been struck out or got a slot, or its line stands
+	unknown                   // somebody asks what it is idle for: it may be the first who waits
+	toSettle                  // ask what it is idle for
+	toSettleAgain             // it has been asked for, in vain: that holds nobody up
+	toStart                   // it waits, and its line moves
+)
+
+// begin says what is to be done about a task, and marks it as being worked on if there is something.
+func (l *ledger) begin(entry *line, stands bool) step {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if entry.busy || l.idle[entry.key()] != entry {
-		return false, false
+	switch {
+	case l.idle[entry.key()] != entry:
+		return nothing
+	case entry.busy && !entry.clear && !entry.failed:
+		return unknown
+	case entry.busy || entry.clear && stands:
+		return nothing
+	case entry.clear:
+		entry.busy = true
+		return toStart
 	}
 	entry.busy = true
-	return entry.clear, true
+	if entry.failed {
+		return toSettleAgain
+	}
+	return toSettle
 }
 
-// end says that nobody is at the task any more, and whether it is now known to wait for a slot.
-func (l *ledger) end(entry *line, clear bool) {
+// leaveInLine leaves a task as it was.
+func (l *ledger) leaveInLine(entry *line) {
 	l.mu.Lock()
-	entry.busy, entry.clear = false, clear
+	defer l.mu.Unlock()
+	entry.busy = false
+}
+
+// end says that nobody is at the task any more, and whether it is now known to wait for a slot. What went wrong is
+// tried again with the next look.
+func (l *ledger) end(entry *line, clear bool, err error) {
+	l.mu.Lock()
+	entry.busy, entry.clear, entry.failed = false, clear, err != nil
 	l.mu.Unlock()
-	l.poke()
+	if err == nil {
+		l.poke()
+	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/trunkline/trunkline/pkg/call"
 	"github.com/trunkline/trunkline/pkg/config"
 	"github.com/trunkline/trunkline/pkg/daily"
+	"github.com/trunkline/trunkline/pkg/guard"
 	"github.com/trunkline/trunkline/pkg/timer"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 	"github.com/trunkline/trunkline/services/bot-scheduler/job"
@@ -57,14 +58,8 @@ func (s *Scheduler) start(ctx context.Context, t task, slot string) (waits bool,
 	if err := s.Timers.Set(ctx, timer.ID{Name: deadlineTimer, CallID: t.CallID, N: t.Attempt}, time.Now().Add(agent.ReadyTimeout)); err != nil {
 		return true, err
 	}
-	var c *call.State
 	ctx = bus.WithCause(ctx, t.CallID+"."+bus.Key(&callv1.RoomReady{Attempt: t.Attempt}))
-	intent, err := s.Bus.Decide(ctx, t.CallID, func(story *bus.Story) (proto.Message, error) {
-		if c = call.Read(story); !startable(c, t.Attempt) {
-			return nil, nil
-		}
-		return &callv1.BotStarting{Attempt: t.Attempt, Agent: agent.Name, Backend: agent.Backend, Slot: lease.Key}, nil
-	})
+	intent, c, err := s.intend(ctx, t, agent, lease.Key)
 	if err != nil || intent == nil {
 		return false, err
 	}
@@ -79,6 +74,27 @@ func (s *Scheduler) start(ctx context.Context, t task, slot string) (waits bool,
 	handed = false
 	_, failed := s.Bus.Publish(bus.WithCause(ctx, intent.ID()), t.CallID, &callv1.BotExited{Attempt: t.Attempt, Status: -1, Reason: "not started: " + err.Error()})
 	return false, errors.Join(err, failed)
+}
+
+// intend writes down that the attempt's bot is about to be started, and gives the call as it then stands. There is no
+// intent when the attempt wants no bot any more.
+func (s *Scheduler) intend(ctx context.Context, t task, agent config.Agent, slot string) (intent *bus.Event, c *call.State, err error) {
+	choose := func(story *bus.Story) (proto.Message, error) {
+		if c = call.Read(story); !startable(c, t.Attempt) {
+			return nil, nil
+		}
+		return &callv1.BotStarting{Attempt: t.Attempt, Agent: agent.Name, Backend: agent.Backend, Slot: slot}, nil
+	}
+	if guard.Broken(guard.Intent) {
+		story, err := s.Bus.Story(ctx, t.CallID)
+		if err != nil {
+			return nil, nil, err
+		}
+		data, err := choose(story)
+		return &bus.Event{CallID: t.CallID, Data: data}, c, err
+	}
+	intent, err = s.Bus.Decide(ctx, t.CallID, choose)
+	return intent, c, err
 }
 
 // jobFor makes what the bot is told. Both of its tokens are good for this call and attempt alone.

@@ -24,6 +24,7 @@ import (
 	"github.com/trunkline/trunkline/pkg/app"
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/config"
+	"github.com/trunkline/trunkline/pkg/guard"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 	"github.com/trunkline/trunkline/services/bot-scheduler/slots"
 )
@@ -216,6 +217,10 @@ func (k *keeper) keep(told <-chan *nats.Msg, terminate <-chan os.Signal) error {
 func (k *keeper) check() (again time.Duration) {
 	ctx, cancel := context.WithDeadline(context.Background(), earlier(k.until.Add(-killMargin), time.Now().Add(callTimeout)))
 	defer cancel()
+	if guard.Broken(guard.Fence) {
+		k.until = time.Now().Add(time.Hour)
+		return time.Hour
+	}
 	err := k.renew(ctx)
 	if err == nil {
 		return k.spec.TTL / 3

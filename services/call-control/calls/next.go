@@ -3,6 +3,7 @@
 package calls
 
 import (
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -17,7 +18,7 @@ const (
 	CallerGone   = "caller_gone"    // Daily no longer held the call when it was to be forwarded
 	LegFailed    = "leg_failed"     // Daily could not connect the caller
 	BotEnded     = "bot_ended"      // the bot has left, as it wanted
-	BotLost      = "bot_lost"       // the bot died in the call, and none could be had in its place
+	BotLost      = "bot_lost"       // the bot died in the call, and none could be had in its place before the caller was gone
 	NoBot        = "no_bot"         // no bot could be had within the answer budget
 	ForwardLost  = "forward_lost"   // nobody can tell what became of the forward
 	MaxDuration  = "max_duration"   // the call has lasted as long as it may
@@ -41,7 +42,7 @@ func Next(s *call.State, now time.Time) (decision proto.Message, wait time.Durat
 	case s.EndAsked != nil:
 		return ended(talked(s), s.EndAsked.Data.GetReason(), s.EndAsked.Data.GetDetail()), 0
 	case len(s.Legs) > 0 && s.LegsAlive() == 0:
-		return legsGone(s), 0
+		return legsGone(s, now), 0
 	case s.CallerIn():
 		return inCall(s, now)
 	default:
@@ -150,13 +151,32 @@ func lost(s *call.State) time.Time {
 	return at
 }
 
-func legsGone(s *call.State) proto.Message {
+func legsGone(s *call.State, now time.Time) proto.Message {
 	for _, leg := range s.Legs {
-		if !leg.Failed {
-			return ended(talked(s), CallerHungUp, "")
+		if leg.Failed {
+			continue
 		}
+		if bot := missing(s); bot != nil && now.Sub(lost(s)) >= exitGrace {
+			return ended(callv1.Outcome_OUTCOME_FAILED, BotLost, bot.Reason)
+		}
+		return ended(talked(s), CallerHungUp, "")
 	}
 	return ended(callv1.Outcome_OUTCOME_FAILED, LegFailed, "")
+}
+
+// missing is the attempt whose bot died in the call, while no other is there in its place; or nil. Whether one is there,
+// only the domain webhook tells.
+func missing(s *call.State) *call.Attempt {
+	current := s.Current()
+	switch {
+	case !slices.ContainsFunc(s.Attempts, func(a *call.Attempt) bool { return a.Joined }):
+		return nil
+	case current.Failed != nil || current.Exited.GetStatus() != 0:
+		return current
+	case !current.Over() && current.Place == callv1.Place_PLACE_SAME_ROOM && current.Ready == nil:
+		return s.Attempt(current.N - 1)
+	}
+	return nil
 }
 
 // talked is the outcome of a call that ends as calls do: it depends on whether the caller ever came through.

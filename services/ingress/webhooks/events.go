@@ -67,6 +67,9 @@ func (i *Ingress) Events(w http.ResponseWriter, r *http.Request) {
 
 // factOf makes a fact of an event of Daily's, or nil of one that says nothing about a call.
 func factOf(e daily.Event, attempt uint32) proto.Message {
+	if e.SessionID == "" && e.Type != "dialin.ready" {
+		return nil
+	}
 	at := timestamppb.New(e.At)
 	if e.At.IsZero() {
 		at = timestamppb.New(time.Now())

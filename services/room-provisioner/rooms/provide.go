@@ -41,12 +41,12 @@ func (p *Provisioner) AttemptRequested(ctx context.Context, in bus.In[*callv1.At
 // provide may run again at any time: the room has a name of its own, and the second create finds the first.
 func (p *Provisioner) provide(ctx context.Context, s *call.State, attempt uint32, agent string) error {
 	name := call.RoomName(s.ID, attempt)
-	lasts := s.Received.GetAnswerBudget().AsDuration() + s.Received.GetMaxDuration().AsDuration() + expiryMargin
+	expires := time.Now().Add(s.Received.GetAnswerBudget().AsDuration() + s.Received.GetMaxDuration().AsDuration() + expiryMargin)
 	idle := int(p.Config.Daily.MaxIdleTimeout.Seconds())
 	room, _, err := p.Daily.EnsureRoom(ctx, daily.CreateRoom{
 		Name: name, Privacy: p.Config.Daily.Privacy,
 		Properties: daily.RoomProperties{
-			Exp: time.Now().Add(lasts).Unix(), EjectAtRoomExp: true, Geo: p.Config.Daily.Geo, StartVideoOff: true,
+			Exp: expires.Unix(), EjectAtRoomExp: true, Geo: p.Config.Daily.Geo, StartVideoOff: true,
 			EnableChat: proto.Bool(false), EnablePrejoinUI: proto.Bool(false), EnableEmojiReactions: proto.Bool(false),
 			SIP: &daily.SIP{
 				DisplayName: cmp.Or(s.Received.GetFrom(), p.Config.Daily.SIPDisplayName), Mode: daily.SIPDialIn, NumEndpoints: 1,
@@ -63,8 +63,11 @@ func (p *Provisioner) provide(ctx context.Context, s *call.State, attempt uint32
 	case room.SIPURI() == "":
 		return p.fail(ctx, s.ID, attempt, "Daily gave a room without a SIP address")
 	}
+	if until := room.Expires(); !until.IsZero() { // somebody else's, found under the name, may stay for ever
+		expires = until
+	}
 	_, err = p.Bus.Publish(ctx, s.ID, &callv1.RoomReady{
-		Attempt: attempt, Room: room.Name, RoomUrl: room.URL, SipUri: room.SIPURI(), Agent: agent, Expires: timestamppb.New(room.Expires()),
+		Attempt: attempt, Room: room.Name, RoomUrl: room.URL, SipUri: room.SIPURI(), Agent: agent, Expires: timestamppb.New(expires),
 	})
 	return err
 }

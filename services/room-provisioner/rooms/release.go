@@ -35,7 +35,8 @@ func (p *Provisioner) CallEnded(ctx context.Context, in bus.In[*callv1.CallEnded
 
 // LegConnected sends a leg out that comes after its call's end.
 func (p *Provisioner) LegConnected(ctx context.Context, in bus.In[*callv1.LegConnected]) error {
-	if !in.Story.Ended() {
+	end := in.Story.Find(bus.Key(&callv1.CallEnded{}))
+	if end == nil || in.Seq < end.Seq || call.Read(in.Story).Legs[in.Data.GetSessionId()].Gone {
 		return nil
 	}
 	if _, err := p.Daily.Eject(ctx, in.Data.GetRoom(), []string{in.Data.GetSessionId()}, nil, false); err != nil {

@@ -17,8 +17,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/call"
+	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 	"github.com/trunkline/trunkline/services/daily-sim/sim"
 )
 
@@ -57,44 +60,53 @@ func TestNobodyIsLetDownWhateverIsKilled(t *testing.T) {
 func underFire(t *testing.T, secondForward string, seed int64) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewSource(seed))
-	w := newWorld(t, options{slots: slots, sim: func(c *sim.Config) {
+	w := newWorld(t, options{slots: slots, sim: badDay(secondForward, seed)})
+
+	phones, kills := w.storm(random, *callers, *rounds, *lasts, hold, talk)
+	for _, wrong := range w.check(phones) {
+		t.Error(wrong)
+	}
+	w.report(phones, kills)
+	if t.Failed() {
+		t.Logf("the logs are in %s", w.logs())
+	}
+}
+
+// badDay is a Daily that sends again what got no 200, doubles, delays and reorders a tenth of all webhooks, and loses
+// some of those that it can lose.
+func badDay(secondForward string, seed int64) func(*sim.Config) {
+	return func(c *sim.Config) {
 		c.SecondForward, c.Seed = secondForward, seed
 		c.DialinWebhookRetries, c.DialinWebhookBackoff = 20, sim.Duration(500*time.Millisecond)
 		bad := sim.WebhookFaults{Duplicate: .1, Delay: .1, DelayMax: sim.Duration(time.Second), Reorder: .1}
 		c.Faults.DialinWebhook = bad
 		bad.Lose = .02
 		c.Faults.Events = bad
-	}})
+	}
+}
 
+// storm has people call while every part is killed, round by round, and waits until all calls have ended.
+func (w *world) storm(random *rand.Rand, callers, rounds int, lasts, hold, talk time.Duration) ([]sim.Call, []shot) {
+	phones := make([]sim.Call, callers)
 	var group sync.WaitGroup
-	phones := make([]sim.Call, *callers)
 	group.Go(func() {
 		for i := range phones {
 			var err error
-			phones[i], err = w.sim.PlaceCall(sim.CallSpec{From: fmt.Sprintf("+1415555%04d", i), To: "+14155550100", Hold: sim.Duration(hold), Talk: sim.Duration(talk)})
+			phones[i], err = w.sim.PlaceCall(sim.CallSpec{From: fmt.Sprintf("+1415555%04d", i%10000), To: "+14155550100", Hold: sim.Duration(hold), Talk: sim.Duration(talk)})
 			if err != nil {
-				t.Error(err)
+				w.t.Error(err)
 			}
-			time.Sleep(*lasts / time.Duration(*callers))
+			time.Sleep(lasts / time.Duration(callers))
 		}
 	})
-	kills := w.fire(t.Context(), random)
+	kills := w.fire(w.t.Context(), random, rounds, lasts)
 	group.Wait()
-
-	ctx, cancel := context.WithTimeout(t.Context(), hold+talk+30*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), hold+talk+30*time.Second)
 	defer cancel()
 	for i, phone := range phones {
-		now, err := w.sim.WaitForCall(ctx, phone.ID, func(c sim.Call) bool { return c.State == sim.Ended })
-		if err != nil {
-			t.Errorf("call %s did not end: %v", w.id(phone), err)
-		}
-		phones[i] = now
+		phones[i], _ = w.sim.WaitForCall(ctx, phone.ID, func(c sim.Call) bool { return c.State == sim.Ended }) // check tells
 	}
-	w.check(phones)
-	w.report(phones, kills)
-	if t.Failed() {
-		t.Logf("the logs are in %s", w.logs())
-	}
+	return phones, kills
 }
 
 // shot is a part that was killed, and when.
@@ -105,11 +117,11 @@ type shot struct {
 }
 
 // fire kills every part, round by round in random order, and starts each again within two seconds.
-func (w *world) fire(ctx context.Context, random *rand.Rand) []shot {
+func (w *world) fire(ctx context.Context, random *rand.Rand, rounds int, lasts time.Duration) []shot {
 	var kills []shot
 	var group sync.WaitGroup
-	pause := *lasts / time.Duration(*rounds*len(w.parts))
-	for range *rounds {
+	pause := lasts / time.Duration(rounds*len(w.parts))
+	for range rounds {
 		for _, i := range random.Perm(len(w.parts)) {
 			p, down := w.parts[i], time.Duration(random.Int63n(int64(2*time.Second)))
 			if !p.alive() {
@@ -134,58 +146,97 @@ func (w *world) fire(ctx context.Context, random *rand.Rand) []shot {
 
 func (w *world) id(phone sim.Call) string { return bus.CallID(phone.CallDomain, phone.ID) }
 
-// check holds the promise against what the simulator and the record say.
-func (w *world) check(phones []sim.Call) {
-	t := w.t
+// check holds the promise against what the simulator and the record say, and gives what is wrong.
+func (w *world) check(phones []sim.Call) (wrong []string) {
+	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	forwarded := 0
 	for _, phone := range phones {
-		taken := slices.ContainsFunc(phone.Webhooks, func(d sim.Delivery) bool { return d.Status == 200 })
-		s := w.ended(phone, taken)
+		told := w.id(phone)
+		if slices.ContainsFunc(phone.Webhooks, func(d sim.Delivery) bool { return d.Status == 200 }) && !w.ended(phone) {
+			say("call %s has not ended\n%s", told, w.told(phone))
+		}
 		if phone.ForwardedAt != nil {
 			forwarded++
 		} else if phone.Held.Std() >= 60*time.Second {
-			t.Errorf("call %s held for %s and was not forwarded\n%s", w.id(phone), phone.Held, w.told(phone))
+			say("call %s held for %s and was not forwarded\n%s", told, phone.Held, w.told(phone))
 		}
 		if phone.Legs > 1 || len(phone.Rooms) > 1 {
-			t.Errorf("call %s had %d legs in %v\n%s", w.id(phone), phone.Legs, phone.Rooms, w.told(phone))
+			say("call %s had %d legs in %v\n%s", told, phone.Legs, phone.Rooms, w.told(phone))
 		}
 		if phone.ConnectedAt != nil && phone.Why != "hung-up" {
-			t.Errorf("call %s was cut off: %s\n%s", w.id(phone), phone.Why, w.told(phone))
+			say("call %s was cut off: %s\n%s", told, phone.Why, w.told(phone))
 		}
-		if s != nil && phone.ConnectedAt != nil && len(s.Attempts) > 0 && s.Current().Place.String() == "PLACE_SAME_ROOM" {
-			t.Errorf("call %s lost its bot\n%s", w.id(phone), w.told(phone))
-		}
+		wrong = append(wrong, w.bots(phone)...)
 	}
 	if forwarded*100 < 95*len(phones) {
-		t.Errorf("%d of %d callers were forwarded", forwarded, len(phones))
+		say("%d of %d callers were forwarded", forwarded, len(phones))
 	}
-	w.poll(60*time.Second, "everything to be cleared up", w.left)
-	if live := w.sim.Stats().Bots.MaxLive; live > slots {
-		t.Errorf("%d bots were in rooms at once, with %d slots", live, slots)
+	if left := w.await(w.patience, w.left); left != "" {
+		say("not cleared up: %s", left)
 	}
-	letters, err := bus.ListDeadLetters(t.Context(), w.js)
+	if live := w.sim.Stats().Bots.MaxLive; live > w.slots {
+		say("%d bots were in rooms at once, with %d slots", live, w.slots)
+	}
+	letters, err := bus.ListDeadLetters(w.t.Context(), w.js)
 	if err != nil || len(letters) > 0 {
-		t.Errorf("dead letters: %v, %v", letters, err)
+		say("dead letters: %v, %v", letters, err)
 	}
+	return append(wrong, w.twice()...)
 }
 
-// ended waits until the call has ended on the record, if its webhook was taken.
-func (w *world) ended(phone sim.Call, taken bool) *call.State {
-	if !taken {
-		return nil
+// bots gives what is wrong with a call's bots: one in a call is never replaced, and no attempt has two.
+func (w *world) bots(phone sim.Call) (wrong []string) {
+	story, err := w.bus.Story(w.t.Context(), w.id(phone))
+	if err != nil {
+		return []string{err.Error()}
 	}
-	var s *call.State
-	w.poll(60*time.Second, "the end of call "+w.id(phone), func() string {
+	sessions := map[string]int{}
+	for _, e := range story.Events {
+		if joined, ok := e.Data.(*callv1.ParticipantJoined); ok {
+			sessions[joined.GetUserId()]++
+		}
+	}
+	for id, n := range sessions {
+		if _, _, bot := call.ParseBot(id); bot && n > 1 {
+			wrong = append(wrong, fmt.Sprintf("call %s had %d bots for one attempt\n%s", w.id(phone), n, w.told(phone)))
+		}
+	}
+	if phone.ConnectedAt != nil && call.Read(story).Current().Place == callv1.Place_PLACE_SAME_ROOM {
+		wrong = append(wrong, fmt.Sprintf("call %s lost its bot\n%s", w.id(phone), w.told(phone)))
+	}
+	return wrong
+}
+
+// twice gives the subjects that hold more than one event.
+func (w *world) twice() (wrong []string) {
+	stream, err := w.js.Stream(w.t.Context(), bus.Stream)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	info, err := stream.Info(w.t.Context(), jetstream.WithSubjectFilter("calls.>"))
+	if err != nil {
+		return []string{err.Error()}
+	}
+	for subject, n := range info.State.Subjects {
+		if n > 1 {
+			wrong = append(wrong, fmt.Sprintf("%s was written %d times", subject, n))
+		}
+	}
+	return wrong
+}
+
+// ended waits until the call has ended on the record.
+func (w *world) ended(phone sim.Call) bool {
+	return w.await(w.patience, func() string {
 		story, err := w.bus.Story(w.t.Context(), w.id(phone))
 		if err != nil {
 			return err.Error()
 		}
-		if s = call.Read(story); s.Ended == nil {
-			return w.told(phone)
+		if !story.Ended() {
+			return "not ended"
 		}
 		return ""
-	})
-	return s
+	}) == ""
 }
 
 // left is what is still there although all calls are over; empty is nothing.
@@ -208,14 +259,14 @@ func (w *world) left() string {
 			left = append(left, bucket+" "+key)
 		}
 	}
-	if n := bots(w.urls["sim"]); n > 0 {
+	if n := processes(); n > 0 {
 		left = append(left, fmt.Sprintf("%d processes of bots", n))
 	}
 	return strings.Join(left, ", ")
 }
 
-// bots counts the processes of simulated bots and their keepers that this test's binaries run.
-func bots(_ string) int {
+// processes counts the simulated bots that this test's binaries run.
+func processes() int {
 	n := 0
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -223,7 +274,7 @@ func bots(_ string) int {
 	}
 	for _, e := range entries {
 		cmdline, err := os.ReadFile("/proc/" + e.Name() + "/cmdline")
-		if err == nil && built != "" && string(cmdline) != "" && strings.HasPrefix(string(cmdline), built+"/trunkline\x00sim\x00bot") {
+		if err == nil && built != "" && string(cmdline) != "" && strings.HasPrefix(string(cmdline), built) && strings.Contains(string(cmdline), "\x00sim\x00bot") {
 			n++
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/pkg/guard"
 	"github.com/trunkline/trunkline/services/daily-sim/sim"
 	"github.com/trunkline/trunkline/services/trunkline/stack"
 )
@@ -32,12 +33,15 @@ const (
 // world is Trunkline as processes, and the simulator, which is the world outside and is never killed.
 type world struct {
 	t     *testing.T
-	dir   string
-	parts []*process // NATS first
-	sim   *sim.Sim
-	js    jetstream.JetStream
-	bus   *bus.Bus
-	urls  map[string]string
+	slots int
+	// patience is how long calls may take to be over on the record and cleared up.
+	patience time.Duration
+	dir      string
+	parts    []*process // NATS first
+	sim      *sim.Sim
+	js       jetstream.JetStream
+	bus      *bus.Bus
+	urls     map[string]string
 }
 
 // options are what a test changes about its world.
@@ -45,14 +49,16 @@ type options struct {
 	slots   int
 	flags   string // of the simulated bots
 	sim     func(*sim.Config)
-	binary  string // of the services; empty is built here
+	agent   string // more of the agent in trunkline.yaml, such as "lease: 3s"
+	daily   string // more of daily, such as ", janitor_interval: 5m"
+	broken  guard.Guard
 	extra   string // more of trunkline.yaml, at the top level
 	noStart bool
 }
 
 func newWorld(t *testing.T, o options) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), urls: map[string]string{}}
+	w := &world{t: t, slots: o.slots, patience: time.Minute, dir: t.TempDir(), urls: map[string]string{}}
 	ports := map[string]int{}
 	for _, name := range []string{"nats", "sim", "ingress", "gateway", "control", "admin-ingress", "admin-room-provisioner", "admin-bot-scheduler", "admin-call-control"} {
 		ports[name] = freePort(t)
@@ -61,8 +67,9 @@ func newWorld(t *testing.T, o options) *world {
 	w.startSim(o, ports["sim"])
 
 	bin := binaries(t)
-	if o.binary == "" {
-		o.binary = bin + "/trunkline"
+	binary := bin + "/trunkline"
+	if o.broken != "" {
+		binary = bin + "/breakable"
 	}
 	conf := filepath.Join(w.dir, "nats.conf")
 	w.write(conf, fmt.Sprintf("listen: 127.0.0.1:%d\njetstream { store_dir: %q, sync_interval: always }\n", ports["nats"], filepath.Join(w.dir, "nats")))
@@ -70,18 +77,19 @@ func newWorld(t *testing.T, o options) *world {
 	env := []string{
 		"DAILY_API_KEY=" + apiKey, "DAILY_PINLESS_HMAC=" + pinlessHMAC, "DAILY_WEBHOOK_HMAC=" + webhookHMAC,
 		"TRUNKLINE_SECRET=the-secret-of-the-kill-test", fmt.Sprintf("NATS_URL=nats://127.0.0.1:%d", ports["nats"]),
+		"TRUNKLINE_BREAK=" + string(o.broken),
 	}
 	for _, s := range stack.Services() {
 		path := filepath.Join(w.dir, s.Name+".yaml")
 		w.write(path, fmt.Sprintf(`
 public_url: %s
 listen: {ingress: "127.0.0.1:%d", gateway: "127.0.0.1:%d", control: "127.0.0.1:%d", admin: "127.0.0.1:%d"}
-daily: {api_url: %s/v1, budget: {unlimited: true}}
+daily: {api_url: %s/v1, budget: {unlimited: true}%s}
 agents:
-  agent: {command: ["{{.Self}}", sim, bot%s], slots: %d}
+  agent: {command: ["{{.Self}}", sim, bot%s], slots: %d, %s}
 routes: [{default: true, agent: agent, answer_budget: 150s}]
-%s`, w.urls["ingress"], ports["ingress"], ports["gateway"], ports["control"], ports["admin-"+s.Name], w.urls["sim"], o.flags, o.slots, o.extra))
-		w.parts = append(w.parts, newProcess(t, w.dir, s.Name, env, o.binary, "serve", s.Name, "-c", path))
+%s`, w.urls["ingress"], ports["ingress"], ports["gateway"], ports["control"], ports["admin-"+s.Name], w.urls["sim"], o.daily, o.flags, o.slots, o.agent, o.extra))
+		w.parts = append(w.parts, newProcess(t, w.dir, s.Name, env, binary, "serve", s.Name, "-c", path))
 	}
 	if o.noStart {
 		return w
@@ -165,18 +173,21 @@ func (w *world) awaitReady() {
 // poll waits until nothing is missing any more.
 func (w *world) poll(patience time.Duration, what string, missing func() string) {
 	w.t.Helper()
+	if left := w.await(patience, missing); left != "" {
+		w.t.Fatalf("waited in vain for %s: %s", what, left)
+	}
+}
+
+// await waits until nothing is missing any more, and gives what still is.
+func (w *world) await(patience time.Duration, missing func() string) string {
 	deadline := time.Now().Add(patience)
 	for {
 		left := missing()
-		if left == "" {
-			return
-		}
-		if time.Now().After(deadline) {
-			w.t.Fatalf("waited in vain for %s: %s", what, left)
+		if left == "" || time.Now().After(deadline) || w.t.Context().Err() != nil {
+			return left
 		}
 		select {
 		case <-w.t.Context().Done():
-			w.t.Fatal("interrupted")
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -224,10 +235,13 @@ func binaries(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pkg := range []string{"github.com/nats-io/nats-server/v2", "github.com/trunkline/trunkline/services/trunkline"} {
-		out := filepath.Join(dir, strings.TrimSuffix(filepath.Base(strings.TrimSuffix(pkg, "/v2")), "/"))
-		if text, err := exec.Command("go", "build", "-o", out, pkg).CombinedOutput(); err != nil {
-			t.Fatalf("build %s: %v\n%s", pkg, err, text)
+	for name, args := range map[string][]string{
+		"nats-server": {"github.com/nats-io/nats-server/v2"},
+		"trunkline":   {"github.com/trunkline/trunkline/services/trunkline"},
+		"breakable":   {"-tags", "breakable", "github.com/trunkline/trunkline/services/trunkline"},
+	} {
+		if text, err := exec.Command("go", append([]string{"build", "-o", filepath.Join(dir, name)}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("build %s: %v\n%s", name, err, text)
 		}
 	}
 	built = dir

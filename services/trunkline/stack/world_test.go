@@ -136,6 +136,16 @@ func (w *world) ended(phone sim.Call) sim.Call {
 	return w.until(phone, "ended", func(c sim.Call) bool { return c.State == sim.Ended })
 }
 
+// wait waits until what happens at the simulator is as wanted.
+func (w *world) wait(what string, is func() bool) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	defer cancel()
+	if err := w.Sim.WaitFor(ctx, is); err != nil {
+		w.t.Fatalf("waited for %s: %v", what, err)
+	}
+}
+
 func (w *world) id(phone sim.Call) string { return bus.CallID(phone.CallDomain, phone.ID) }
 
 // expect waits for an event of the call.

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kill
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+	"github.com/trunkline/trunkline/services/daily-sim/sim"
+)
+
+// The keepers hold the slots and the bots hold the calls: nobody notices that bot-scheduler is away.
+func TestCallsGoOnWhenBotSchedulerIsKilled(t *testing.T) {
+	const calls, lease = 10, 5 * time.Second
+	w := watched(t, options{slots: calls, agent: "lease: 5s, kill_grace: 1s"})
+	phones := w.placeMany(calls, sim.CallSpec{})
+	for _, phone := range phones {
+		w.connected(phone)
+		w.expect(phone, "CallConnected")
+	}
+	before := w.inProgress()
+	if n := len(botsLiving()); n != calls || w.count(&callv1.BotStarting{}) != calls || len(w.leases()) != calls {
+		t.Fatalf("at the start there are\n%s", before)
+	}
+	asBefore := func() string {
+		if now := w.inProgress(); now != before {
+			return fmt.Sprintf("before\n%s\nnow\n%s", before, now)
+		}
+		return ""
+	}
+
+	w.part("bot-scheduler").kill(syscall.SIGKILL)
+	w.during(lease+2*time.Second, "without bot-scheduler", asBefore)
+	w.part("bot-scheduler").start()
+	w.awaitReady()
+	w.during(4*time.Second, "with bot-scheduler back", asBefore)
+
+	w.hangUp(phones...)
+	w.cleared()
+	for _, phone := range phones {
+		if now := w.hungUp(phone); now.Legs != 1 || len(w.state(phone).Attempts) != 1 {
+			t.Errorf("%d legs\n%s", now.Legs, w.told(phone))
+		}
+	}
+	w.hangUp(w.connected(w.place(sim.CallSpec{})))
+	w.cleared()
+}
+
+// inProgress tells which bots run, for which calls and on which leases, and how many were ever started.
+func (w *world) inProgress() string {
+	var lines []string
+	for _, p := range living() {
+		lines = append(lines, p.String())
+	}
+	slices.Sort(lines)
+	lines = append(lines, w.leases()...)
+	stats := w.sim.Stats()
+	return fmt.Sprintf("%s\n%d bots in rooms, %d legs, %d bots started", strings.Join(lines, "\n"), stats.Bots.Live, stats.Legs, w.count(&callv1.BotStarting{}))
+}
+
+// The line is on the record, and a scheduler that comes back goes on with it where it was.
+func TestWhoCameFirstIsServedFirstThoughBotSchedulerIsKilled(t *testing.T) {
+	const callers, before = 20, 6
+	w := watched(t, options{slots: 1, agent: "lease: 5s, kill_grace: 1s"})
+	phones := make([]sim.Call, callers)
+	for i := range phones {
+		phones[i] = w.place(sim.CallSpec{Talk: sim.Duration(100 * time.Millisecond)})
+		w.expect(phones[i], "RoomReady.1")
+	}
+	w.connected(phones[before-1])
+	w.part("bot-scheduler").kill(syscall.SIGKILL)
+	w.part("bot-scheduler").start()
+	for i, phone := range phones {
+		if phones[i] = w.hungUp(phone); phones[i].Why != "hung-up" || phones[i].Legs != 1 {
+			t.Fatalf("caller %d: %s, %d legs\n%s", i, phones[i].Why, phones[i].Legs, w.told(phone))
+		}
+	}
+	served := make([]int, callers)
+	for i := range served {
+		served[i] = i
+	}
+	slices.SortFunc(served, func(a, b int) int { return phones[a].ForwardedAt.Compare(*phones[b].ForwardedAt) })
+	if !slices.IsSorted(served) {
+		t.Errorf("they were served in the order %v", served)
+		for i := 1; i < callers; i++ {
+			if served[i] < served[i-1] {
+				t.Logf("%d\n%s\n%d\n%s", served[i-1], w.told(phones[served[i-1]]), served[i], w.told(phones[served[i]]))
+			}
+		}
+	}
+	w.cleared()
+	if most := w.sim.Stats().Bots.MaxLive; most > 1 {
+		t.Errorf("%d bots were in rooms at once", most)
+	}
+}
+
+// A stock bot asks once for its caller, and whatever the answer is, it stays.
+func TestACallerWhoseBotFoundNobodyToAskIsForwardedOnBotSchedulersReturn(t *testing.T) {
+	const within = 3 * time.Second
+	w := watched(t, options{slots: 2, sim: func(c *sim.Config) { c.SIPReadyDelay = sim.Duration(1500 * time.Millisecond) }})
+	phone := w.place(sim.CallSpec{})
+	w.expect(phone, "BotStarted.1")
+	w.part("bot-scheduler").kill(syscall.SIGKILL)
+	why := w.awaitLogged("bot-scheduler", "sim-bot: ask for the caller: ")
+	if !strings.Contains(why, "connection refused") {
+		t.Fatalf("the bot asked, and was answered: %s", why)
+	}
+	w.expect(phone, "DialinReady.1")
+
+	back := time.Now()
+	w.part("bot-scheduler").start()
+	phone = w.connected(phone)
+	if took := phone.ForwardedAt.Sub(back); took > within {
+		t.Errorf("forwarded %s after the return\n%s", took, w.told(phone))
+	}
+	w.expect(phone, "CallConnected")
+	if s := w.state(phone); len(s.Attempts) != 1 || s.Attempt(1).Ready.GetSign() != callv1.Sign_SIGN_DIALIN_READY {
+		t.Errorf("not by DialinReady of the first attempt\n%s", w.told(phone))
+	}
+	w.hangUp(phone)
+	w.cleared()
+}
+
+// A line that cannot move is not looked at over and over.
+func TestAWaitingLineKeepsNobodyBusy(t *testing.T) {
+	const while = 2 * time.Second
+	w := watched(t, options{slots: 1})
+	first := w.connected(w.place(sim.CallSpec{}))
+	waiting := w.placeMany(3, sim.CallSpec{Talk: 1})
+	for _, phone := range waiting {
+		w.expect(phone, "RoomReady.1")
+	}
+	before := w.part("bot-scheduler").cpu()
+	w.during(while, "nobody is served", func() string {
+		if n := w.count(&callv1.BotStarting{}); n > 1 {
+			return fmt.Sprintf("%d bots were started", n)
+		}
+		return ""
+	})
+	if took := w.part("bot-scheduler").cpu() - before; took > while/4 {
+		t.Errorf("bot-scheduler computed for %s within %s", took, while)
+	}
+	w.hangUp(first)
+	for _, phone := range waiting {
+		w.connected(phone)
+	}
+	w.cleared()
+}
