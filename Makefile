@@ -65,6 +65,14 @@ modules: ## check that each module builds and is tidy by itself
 kill: ## kill every part, again and again, while people call; CALLS=10000 for a long run
 	go test -count=1 -v -timeout 6h ./services/trunkline/kill -run NobodyIsLetDown -callers $(CALLS) -lasts $(shell echo $$(( ($(CALLS) + 4) / 5 )))s -rounds $(shell echo $$(( $(CALLS) / 30 > 10 ? $(CALLS) / 30 : 10 )))
 
+# Fuzz targets, as folder:name.
+FUZZ := pkg/daily:FuzzParseDialin pkg/daily:FuzzParseEvent pkg/daily:FuzzVerify pkg/config:FuzzParse services/ingress/webhooks:FuzzDialin
+FUZZTIME ?= 60s
+
+.PHONY: fuzz
+fuzz: ## fuzz what strangers send us and what people configure; FUZZTIME=60s each
+	for f in $(FUZZ); do go test -run '^$$' -fuzz "^$${f#*:}$$" -fuzztime $(FUZZTIME) ./$${f%:*} || exit 1; done
+
 .PHONY: compose-test
 compose-test: ## place a call on what docker compose starts; fails without a Docker engine
 	TRUNKLINE_COMPOSE=required go test -count=1 -timeout 15m -run Compose -v ./services/trunkline/compose
