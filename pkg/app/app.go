@@ -159,13 +159,17 @@ func Run(ctx context.Context, o Options, services ...Service) error {
 	return group.Wait()
 }
 
+// readAhead is for how many messages each read makes room beforehand. Reading a call's story is one, and the broker
+// answers with 1,024 events at most. The default is room for 65,536, which is half a megabyte for each read.
+const readAhead = 2048
+
 // Connect connects to NATS and stays connected: it tries for ever, also the first time. Nothing is buffered while it is
 // away, so that a publish fails at once instead of appearing to work.
 func Connect(cfg *config.Config, name string, log *slog.Logger) (*nats.Conn, error) {
 	options := []nats.Option{
 		nats.Name(name), nats.CustomInboxPrefix("_INBOX_" + name),
 		nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.RetryOnFailedConnect(true), nats.ReconnectBufSize(-1),
-		nats.PingInterval(10 * time.Second), nats.MaxPingsOutstanding(2),
+		nats.PingInterval(10 * time.Second), nats.MaxPingsOutstanding(2), nats.SyncQueueLen(readAhead),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("NATS is away", "err", err)

@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"net/http"
 	"strconv"
 	"sync"
 	"time"
@@ -16,7 +17,10 @@ import (
 
 // Daily makes a client of Daily's REST API that keeps the budget of all processes and is measured.
 func (e *Env) Daily(ctx context.Context) (*daily.Client, error) {
-	client := &daily.Client{BaseURL: e.Config.Daily.APIURL, APIKey: e.Secrets.DailyAPIKey.Reveal(), Observe: e.daily.observe}
+	client := &daily.Client{
+		BaseURL: e.Config.Daily.APIURL, APIKey: e.Secrets.DailyAPIKey.Reveal(), Observe: e.daily.observe,
+		HTTP: &http.Client{Transport: dailyTransport()},
+	}
 	limits, err := budget.New(ctx, e.Bus.JS, e.Config.Daily.Budget)
 	if err != nil {
 		return nil, err
@@ -25,6 +29,18 @@ func (e *Env) Daily(ctx context.Context) (*daily.Client, error) {
 		client.Budget = limits
 	}
 	return client, nil
+}
+
+// dailyTransport keeps as many connections as handlers may be at work. The default is two for a host, and every other
+// request would open one of its own.
+func dailyTransport() http.RoundTripper {
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if !ok { // somebody has put another in its place
+		return http.DefaultTransport
+	}
+	t = t.Clone()
+	t.MaxIdleConnsPerHost = 64
+	return t
 }
 
 // Domain gives what Daily calls the key's domain. It asks until it gets an answer, and then remembers it.

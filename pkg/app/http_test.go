@@ -166,7 +166,7 @@ func TestTrafficIsMeasured(t *testing.T) {
 	}
 	for _, line := range []string{
 		`trunkline_http_request_seconds_count{server="door",status="404"} 1`,
-		`trunkline_daily_request_seconds_count{class="control",status="200"} 1`,
+		`trunkline_daily_request_seconds_count{class="forward",status="200"} 1`,
 		`trunkline_handler_seconds_count{handler="events",result="done",service="room-provisioner"} 1`,
 		`trunkline_deliveries_total{kind="first",service="room-provisioner"} 1`,
 		`trunkline_stage_seconds_count{event="RoomReady"} 1`,

@@ -82,11 +82,23 @@ type Choice func(*Story) (proto.Message, error)
 // it; if it has, choose is asked again. It returns the published event, or nil if choose wanted none. An error of
 // choose is returned as it is.
 func (b *Bus) Decide(ctx context.Context, callID string, choose Choice) (*Event, error) {
-	nonce := uuid.NewString()
-	for {
-		story, err := b.Story(ctx, callID)
-		if err != nil {
-			return nil, err
+	story, err := b.Story(ctx, callID)
+	if err != nil {
+		return nil, err
+	}
+	return b.DecideOn(ctx, story, choose)
+}
+
+// DecideOn is [Bus.Decide] for a story that has just been read, as a handler's has. It is read again only if it has
+// grown since.
+func (b *Bus) DecideOn(ctx context.Context, story *Story, choose Choice) (*Event, error) {
+	callID, nonce := story.CallID, uuid.NewString()
+	for first := true; ; first = false {
+		if !first {
+			var err error
+			if story, err = b.Story(ctx, callID); err != nil {
+				return nil, err
+			}
 		}
 		for _, e := range story.Events {
 			if e.nonce == nonce { // stored by a try whose answer was lost
@@ -154,6 +166,27 @@ func (b *Bus) Story(ctx context.Context, callID string) (*Story, error) {
 		return nil, fmt.Errorf("read call %s: %w", callID, err)
 	}
 	return NewStory(callID, events), nil
+}
+
+// Known reports whether anything has happened to a call.
+func (b *Bus) Known(ctx context.Context, callID string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	first, err := jetstreamext.GetLastMsgsFor(ctx, b.JS, Stream, []string{subjectRoot + "." + callID + ".>"}, jetstreamext.GetLastMsgsBatchSize(1))
+	if err != nil {
+		return false, fmt.Errorf("look for call %s: %w", callID, err)
+	}
+	for _, err := range first {
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("look for call %s: %w", callID, err)
+		}
+		return true, nil
+	}
+	// It ends without a word when the connection is closed or time is up.
+	return false, fmt.Errorf("look for call %s: no answer", callID)
 }
 
 // Find reads one event of a call by its key, such as RoomReady.1; nil if it is not there.

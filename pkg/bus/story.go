@@ -27,6 +27,9 @@ func NewStory(callID string, events []*Event) *Story {
 	return s
 }
 
+// With is the story with one more event, which was stored after all of it.
+func (s *Story) With(e *Event) *Story { return NewStory(s.CallID, append(slices.Clone(s.Events), e)) }
+
 // Find gives the event with a key such as RoomReady.1, or nil.
 func (s *Story) Find(key string) *Event { return s.byKey[key] }
 

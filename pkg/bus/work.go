@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -154,31 +155,34 @@ func (w *worker) settle(seq uint64, err error, took time.Duration) {
 	}
 	w.mu.Unlock()
 
-	result, log := "done", w.bus.Log.With("subject", msg.Subject())
+	result := "done"
+	log := func(level slog.Level, what string, args ...any) {
+		w.bus.Log.Log(w.life, level, what, append(args, "subject", msg.Subject())...)
+	}
 	var acked error
 	switch {
 	case err == nil:
 		acked = msg.Ack()
 	case errors.As(err, &drop):
 		result = "dropped"
-		log.Warn("dropped", "err", drop.err)
+		log(slog.LevelWarn, "dropped", "err", drop.err)
 		acked = msg.TermWithReason(drop.Error())
 	case errors.As(err, &retry):
 		result = "again"
-		log.Debug("again", "after", retry.after, "err", retry.err)
+		log(slog.LevelDebug, "again", "after", retry.after, "err", retry.err)
 		acked = msg.NakWithDelay(min(retry.after, maxBackoff))
 	case failures >= maxErrors:
 		result = "dead"
-		log.Error("moved to the dead letters", "err", err, "tries", failures)
+		log(slog.LevelError, "moved to the dead letters", "err", err, "tries", failures)
 		acked = w.bus.bury(w.life, msg, err)
 	default:
 		result = "failed"
 		delay := min(firstBackoff<<max(failures-1, 0), maxBackoff)
-		log.Warn("failed, will be tried again", "err", err, "after", delay)
+		log(slog.LevelWarn, "failed, will be tried again", "err", err, "after", delay)
 		acked = msg.NakWithDelay(delay)
 	}
 	if acked != nil { // it comes again after AckWait
-		log.Debug("acknowledge", "err", acked)
+		log(slog.LevelDebug, "acknowledge", "err", acked)
 	}
 	w.bus.Metrics.handled(w.bus.Service, w.name, result, took)
 }

@@ -93,7 +93,11 @@ func (s *State) applyLeg(e *bus.Event) {
 	case *callv1.ParticipantLeft:
 		// A leg's leaving as good as says that it ended; a bot's says nothing of legs.
 		// What it says holds for a leg of which the first word comes later, too.
-		if _, _, bot := ParseBot(m.GetUserId()); !bot {
+		if id, attempt, bot := ParseBot(m.GetUserId()); bot {
+			if a := s.Attempt(attempt); a != nil && id == s.ID {
+				a.Left = true
+			}
+		} else {
 			s.left[m.GetSessionId()] = true
 			if l := s.Legs[m.GetSessionId()]; l != nil {
 				l.Gone = true

@@ -45,6 +45,7 @@ type Attempt struct {
 	StartingAt    time.Time
 	Started       *callv1.BotStarted
 	Joined        bool // Daily has reported that the bot is in the room
+	Left          bool // Daily has reported that the bot has left it
 	Ready         *callv1.BotReady
 	Exited        *callv1.BotExited
 	ExitedAt      time.Time

@@ -11,7 +11,7 @@ type Class string
 
 // The classes, the most urgent first.
 const (
-	ClassForward Class = "forward" // pinlessCallUpdate: a caller is holding
+	ClassForward Class = "forward" // pinlessCallUpdate, and the domain: callers are holding
 	ClassRoom    Class = "room"    // create and get a room, on the way to an answer
 	ClassControl Class = "control" // eject, permissions, configuration
 	ClassJanitor Class = "janitor" // presence and lists

@@ -25,7 +25,8 @@ func (d *Domain) check() error {
 // 401 means that the key is wrong.
 func (c *Client) Domain(ctx context.Context) (Domain, error) {
 	return call[Domain](ctx, c, request{
-		op: "get domain", class: ClassControl, repeatable: true,
+		// Asked once, and until it is answered no bot can be started: every caller waits for it.
+		op: "get domain", class: ClassForward, repeatable: true,
 		method: http.MethodGet, path: "/",
 	})
 }

@@ -118,7 +118,9 @@ func (s *Scheduler) forwardGone(ctx context.Context, callID string, f *callv1.Fo
 	}
 	c := call.Read(story)
 	a := c.Attempt(f.GetAttempt())
-	failed := &callv1.ForwardFailed{Attempt: f.GetAttempt(), Reason: errGone.Error(), Gone: a.Joined && a.BotLives()}
+	// A bot that has just asked is there. Of one that has not, only its lease would tell, and later.
+	there := a.Joined && !a.Left && a.BotLives() && a.Ready.GetSign() != callv1.Sign_SIGN_DIALIN_READY
+	failed := &callv1.ForwardFailed{Attempt: f.GetAttempt(), Reason: errGone.Error(), Gone: there}
 	for _, before := range c.Attempts {
 		failed.Gone = failed.Gone || before.ForwardFailed != nil && before.ForwardFailed.GetReason() == errNotFound.Error()
 	}

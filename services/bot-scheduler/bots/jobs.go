@@ -45,11 +45,13 @@ func (s *Scheduler) removeJob(ctx context.Context, key string) error {
 	return nil
 }
 
-// reserveSlot finds a slot of the task's agent that looks free, and keeps it for this process to take; "" is none.
+// reserveSlot finds a slot of the task's agent that looks free, and keeps it for this process to take; "" is none. Each
+// search goes on where the last one ended: where many are held, the slots before it are among them.
 func (s *Scheduler) reserveSlot(t task) string {
 	size := s.Config.Agents[t.Agent].Slots // an agent that is no longer configured has none
 	for i := range size {
 		if key := slots.Key(t.Agent, (s.origin+i)%size); s.ledger.reserve(key) {
+			s.origin += i + 1
 			return key
 		}
 	}

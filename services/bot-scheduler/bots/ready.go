@@ -97,7 +97,7 @@ func (s *Scheduler) Deadline(ctx context.Context, id timer.ID) error {
 func (s *Scheduler) DialinReady(ctx context.Context, in bus.In[*callv1.DialinReady]) error {
 	c := call.Read(in.Story)
 	a := c.Attempt(in.Data.GetAttempt())
-	if valid(c, in.Data.GetAttempt()) != nil || !a.BotLives() || c.CallerIn() {
+	if valid(c, in.Data.GetAttempt()) != nil || !a.BotLives() || a.Left || c.CallerIn() {
 		return nil
 	}
 	if wait := time.Until(in.Time.Add(askGrace)); wait > 0 {

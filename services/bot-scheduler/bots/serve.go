@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
@@ -26,19 +27,24 @@ import (
 )
 
 // Service is bot-scheduler.
-var Service = app.Service{
-	Name: "bot-scheduler",
-	Needs: bus.Needs{
-		Service: "bot-scheduler",
-		Events: []proto.Message{
-			&callv1.RoomReady{}, &callv1.DialinReady{}, &callv1.LegConnected{}, &callv1.LegSeen{}, &callv1.ParticipantJoined{},
-			&callv1.BotFailed{}, &callv1.AttemptRequested{}, &callv1.CallEnded{},
+var Service = NewService(nil)
+
+// NewService is bot-scheduler with further backends, by the names that agents call them.
+func NewService(further map[string]Backend) app.Service {
+	return app.Service{
+		Name: "bot-scheduler",
+		Needs: bus.Needs{
+			Service: "bot-scheduler",
+			Events: []proto.Message{
+				&callv1.RoomReady{}, &callv1.DialinReady{}, &callv1.LegConnected{}, &callv1.LegSeen{}, &callv1.ParticipantJoined{},
+				&callv1.BotFailed{}, &callv1.AttemptRequested{}, &callv1.CallEnded{},
+			},
+			Timers:  true,
+			Buckets: []jetstream.KeyValueConfig{budget.Bucket, slots.Bucket, jobsBucket},
 		},
-		Timers:  true,
-		Buckets: []jetstream.KeyValueConfig{budget.Bucket, slots.Bucket, jobsBucket},
-	},
-	Secrets: []string{config.EnvDailyAPIKey, config.EnvTrunklineSecret},
-	Serve:   serve,
+		Secrets: []string{config.EnvDailyAPIKey, config.EnvTrunklineSecret},
+		Serve:   func(ctx context.Context, env *app.Env) error { return serve(ctx, env, further) },
+	}
 }
 
 // Scheduler starts and watches bots.
@@ -54,7 +60,7 @@ type Scheduler struct {
 
 	instance string // of this process
 	backends map[string]Backend
-	origin   int // where its search for a slot begins
+	origin   int // where the dispatcher's next search for a slot begins
 	jobs     jetstream.KeyValue
 	ledger   *ledger
 	life     context.Context // what the process does for a call goes on when the request that asked for it has gone
@@ -68,7 +74,7 @@ type Backend interface {
 	Close(ctx context.Context)
 }
 
-func serve(ctx context.Context, env *app.Env) error {
+func serve(ctx context.Context, env *app.Env, further map[string]Backend) error {
 	client, err := env.Daily(ctx)
 	if err != nil {
 		return err
@@ -85,11 +91,13 @@ func serve(ctx context.Context, env *app.Env) error {
 	if err != nil {
 		return fmt.Errorf("bucket %s: %w", jobsBucket.Bucket, err)
 	}
+	backends := map[string]Backend{"process": process}
+	maps.Copy(backends, further)
 	instance := uuid.NewString()
 	s := &Scheduler{
 		Config: env.Config, Secrets: env.Secrets, Bus: env.Bus, Timers: env.Timers, Log: env.Log,
 		Daily: client, Domain: app.Domain(client), Slots: store,
-		instance: instance, origin: origin(instance), backends: map[string]Backend{"process": process},
+		instance: instance, origin: origin(instance), backends: backends,
 		jobs: jobs, ledger: newLedger(slotMetrics(env)),
 	}
 	for name, agent := range env.Config.Agents {
@@ -119,7 +127,9 @@ func serve(ctx context.Context, env *app.Env) error {
 	if failed := background.Wait(); err == nil {
 		err = failed
 	}
-	process.Close(context.WithoutCancel(ctx))
+	for _, b := range backends {
+		b.Close(context.WithoutCancel(ctx))
+	}
 	return err
 }
 

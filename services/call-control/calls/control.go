@@ -41,7 +41,7 @@ func (c *Control) Handlers() []bus.Handler {
 
 // on makes a handler that only asks what follows.
 func on[T proto.Message](c *Control) bus.Handler {
-	return bus.On(func(ctx context.Context, in bus.In[T]) error { return c.advance(ctx, in.CallID) })
+	return bus.On(func(ctx context.Context, in bus.In[T]) error { return c.advance(ctx, in.Story) })
 }
 
 // CallReceived sets the call's first limit.
@@ -54,7 +54,7 @@ func (c *Control) CallForwarded(ctx context.Context, in bus.In[*callv1.CallForwa
 	if err := c.limit(ctx, call.Read(in.Story)); err != nil {
 		return err
 	}
-	return c.advance(ctx, in.CallID)
+	return c.advance(ctx, in.Story)
 }
 
 // CallEnded takes the limit back.
@@ -76,7 +76,7 @@ func (c *Control) Limit(ctx context.Context, id timer.ID) error {
 	if early := Limit(s).Sub(c.Now()); early > 0 {
 		return bus.RetryAfter(min(early, longestWait), nil)
 	}
-	return c.advance(ctx, id.CallID)
+	return c.advance(ctx, story)
 }
 
 func (c *Control) limit(ctx context.Context, s *call.State) error {
@@ -86,19 +86,20 @@ func (c *Control) limit(ctx context.Context, s *call.State) error {
 	return c.Timers.Set(ctx, timer.ID{Name: limitTimer, CallID: s.ID}, Limit(s))
 }
 
-// advance publishes whatever follows for the call, until nothing does.
-func (c *Control) advance(ctx context.Context, callID string) error {
+// advance publishes whatever follows for the call, until nothing does. The story is one that has just been read.
+func (c *Control) advance(ctx context.Context, story *bus.Story) error {
 	for {
 		var wait time.Duration
-		decided, err := c.Bus.Decide(ctx, callID, func(story *bus.Story) (m proto.Message, err error) {
+		decided, err := c.Bus.DecideOn(ctx, story, func(now *bus.Story) (m proto.Message, err error) {
+			story = now
 			m, wait = Next(call.Read(story), c.Now())
 			return m, nil
 		})
 		switch {
 		case err != nil:
 			return err
-		case decided != nil:
-			continue
+		case decided != nil: // nothing came in between: that was the condition
+			story = story.With(decided)
 		case wait > 0:
 			return bus.RetryAfter(min(wait, longestWait), nil)
 		default:

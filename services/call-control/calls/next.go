@@ -29,8 +29,8 @@ const (
 	// right.
 	exitGrace = 2 * time.Second
 	// forwardGrace is how long past the answer budget a forward in doubt may be settled. The same request may be sent
-	// again after 30 s, and is then waited for as long.
-	forwardGrace = 75 * time.Second
+	// again 30 s after it has ended, and is then waited for as long; each may take 10 s.
+	forwardGrace = 90 * time.Second
 )
 
 // Next says what follows for a call from its state: a decision to publish, or none; and how long to wait before asking

@@ -21,7 +21,7 @@ const (
 	longest = time.Hour
 	// As in the code: how long a bot's leaving and a forward in doubt are waited for.
 	exitGrace    = 2 * time.Second
-	forwardGrace = 75 * time.Second
+	forwardGrace = 90 * time.Second
 )
 
 var (
@@ -43,7 +43,9 @@ func received() at {
 func ready(after time.Duration, n uint32) []at {
 	return []at{
 		{after, &callv1.RoomReady{Attempt: n, Room: call.RoomName(id, n)}},
-		{after, &callv1.BotStarting{Attempt: n}}, {after, &callv1.BotStarted{Attempt: n}}, {after, &callv1.BotReady{Attempt: n}},
+		{after, &callv1.BotStarting{Attempt: n}},
+		{after, &callv1.BotStarted{Attempt: n}},
+		{after, &callv1.BotReady{Attempt: n}},
 	}
 }
 

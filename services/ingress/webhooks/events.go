@@ -12,7 +12,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/call"
 	"github.com/trunkline/trunkline/pkg/daily"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
@@ -52,13 +51,13 @@ func (i *Ingress) Events(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), i.Config.Ingress.PublishTimeout)
 	defer cancel()
 	q.r = r.WithContext(ctx)
-	story, err := backoff.Retry(ctx, func() (*bus.Story, error) { return i.Bus.Story(ctx, callID) })
+	known, err := backoff.Retry(ctx, func() (bool, error) { return i.Bus.Known(ctx, callID) })
 	if err != nil {
 		i.Log.Error("webhook not stored", "webhook", q.kind, "call_id", callID, "err", err)
 		q.refuse(http.StatusServiceUnavailable, "unavailable", "the call could not be looked up; send it again")
 		return
 	}
-	if len(story.Events) == 0 { // another installation's on the same domain
+	if !known { // another installation's on the same domain
 		q.ok("not-ours")
 		return
 	}

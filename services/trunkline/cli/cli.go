@@ -23,7 +23,7 @@ func Main() {
 		Use: "trunkline", Short: "The call plane for Pipecat phone bots on Daily",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(devCommand(), demoCommand(), serveCommand(), setupCommand(), simCommand(), callsCommand(), dlqCommand())
+	root.AddCommand(devCommand(), demoCommand(), serveCommand(), setupCommand(), simCommand(), callsCommand(), dlqCommand(), benchCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "trunkline:", err)
 		os.Exit(1)

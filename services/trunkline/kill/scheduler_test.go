@@ -87,11 +87,6 @@ func TestWhoCameFirstIsServedFirstThoughBotSchedulerIsKilled(t *testing.T) {
 	slices.SortFunc(served, func(a, b int) int { return phones[a].ForwardedAt.Compare(*phones[b].ForwardedAt) })
 	if !slices.IsSorted(served) {
 		t.Errorf("they were served in the order %v", served)
-		for i := 1; i < callers; i++ {
-			if served[i] < served[i-1] {
-				t.Logf("%d\n%s\n%d\n%s", served[i-1], w.told(phones[served[i-1]]), served[i], w.told(phones[served[i]]))
-			}
-		}
 	}
 	w.cleared()
 	if most := w.sim.Stats().Bots.MaxLive; most > 1 {
@@ -115,8 +110,10 @@ func TestACallerWhoseBotFoundNobodyToAskIsForwardedOnBotSchedulersReturn(t *test
 	back := time.Now()
 	w.part("bot-scheduler").start()
 	phone = w.connected(phone)
-	if took := phone.ForwardedAt.Sub(back); took > within {
-		t.Errorf("forwarded %s after the return\n%s", took, w.told(phone))
+	took := phone.ForwardedAt.Sub(back)
+	t.Logf("forwarded %.2f s after the return", took.Seconds())
+	if took > within {
+		t.Errorf("that is later than %s\n%s", within, w.told(phone))
 	}
 	w.expect(phone, "CallConnected")
 	if s := w.state(phone); len(s.Attempts) != 1 || s.Attempt(1).Ready.GetSign() != callv1.Sign_SIGN_DIALIN_READY {

@@ -92,7 +92,7 @@ func (w *world) expect(phone sim.Call, key string) *bus.Event {
 			return err.Error()
 		}
 		if e = story.Find(key); e == nil {
-			return w.told(phone)
+			return "there is only\n" + w.told(phone)
 		}
 		return ""
 	})
@@ -202,10 +202,9 @@ func (w *world) awaitLogged(part, text string) string {
 	var rest string
 	w.poll(soon, fmt.Sprintf("%q in the log of %s", text, part), func() string {
 		_, after, found := strings.Cut(w.logged(part), text)
-		if !found {
+		if rest, _, found = strings.Cut(after, "\n"); !found {
 			return "not there"
 		}
-		rest, _, _ = strings.Cut(after, "\n")
 		return ""
 	})
 	return rest

@@ -3,6 +3,7 @@
 package stack
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -19,8 +20,9 @@ type broker struct {
 	lock *flock.Flock
 }
 
-// startBroker starts a server on loopback. Port 0 is a free one. What it has acknowledged survives a power cut.
-func startBroker(dir string, port int) (*broker, error) {
+// startBroker starts a server on loopback. Port 0 is a free one. What it has acknowledged survives a power cut, unless
+// its files are synced only every so often.
+func startBroker(dir string, port int, sync time.Duration) (*broker, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("store of NATS: %w", err)
 	}
@@ -33,8 +35,8 @@ func startBroker(dir string, port int) (*broker, error) {
 		port = server.RANDOM_PORT
 	}
 	s, err := server.NewServer(&server.Options{
-		ServerName: "trunkline", Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, SyncAlways: true,
-		SyncInterval: 2 * time.Minute, NoSigs: true, NoLog: true,
+		ServerName: "trunkline", Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, SyncAlways: sync == 0,
+		SyncInterval: cmp.Or(sync, 2*time.Minute), NoSigs: true, NoLog: true,
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start NATS: %w", err), lock.Unlock())

@@ -3,7 +3,6 @@
 package stack_test
 
 import (
-	"context"
 	"net"
 	"slices"
 	"testing"
@@ -35,16 +34,14 @@ func (w *world) second(names ...string) {
 		w.t.Fatal(err)
 	}
 	cfg.Gateway.URL = "http://" + gateway.Addr().String()
-	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- app.Run(ctx, app.Options{
+		ended <- app.Run(w.t.Context(), app.Options{
 			Config: &cfg, Secrets: w.Secrets, Log: app.NewLog(w.logs, cfg.Log).With("process", 2), Dev: true,
 			Listeners: map[string]net.Listener{"gateway": gateway},
 		}, services...)
 	}()
-	w.t.Cleanup(func() { // before the world's own end
-		stop()
+	w.t.Cleanup(func() { // before the world's own end, and after the context's
 		if err := <-ended; err != nil {
 			w.t.Errorf("the second process: %v", err)
 		}
@@ -70,12 +67,14 @@ func TestTwoProcessesKeepDailysBudgetTogether(t *testing.T) {
 		if phone = w.connected(phone); phone.State != sim.Connected {
 			t.Fatalf("a caller was not forwarded: %s\n%s", phone.Why, w.told(phone))
 		}
-		began := w.state(phone).Attempt(1).ForwardAt
-		forwards[i] = w.forwards(phone)[0].At.Sub(began)
+		w.settled(phone)
+		s := w.state(phone)
+		forwards[i] = w.forwards(phone)[0].At.Sub(s.Attempt(s.Forwarded.Data.GetAttempt()).ForwardAt)
 	}
+	forwarded := time.Now()
 	w.wait("the janitor", func() bool {
 		all := w.Sim.Requests()
-		return slices.ContainsFunc(all, func(r sim.Request) bool { return r.Path == "/presence" && r.At.After(looks[0]) })
+		return slices.ContainsFunc(all, func(r sim.Request) bool { return r.Path == "/presence" && r.At.After(forwarded) })
 	})
 	var sent []time.Time
 	for _, r := range w.Sim.Requests() {
@@ -93,9 +92,6 @@ func TestTwoProcessesKeepDailysBudgetTogether(t *testing.T) {
 	var gaps []time.Duration
 	for i := range looks[1:] {
 		gaps = append(gaps, looks[i+1].Sub(looks[i])-w.Config.Daily.JanitorInterval)
-	}
-	if len(gaps) == 0 {
-		t.Fatal("the janitor has not looked since the calls came")
 	}
 	slices.Sort(forwards)
 	slices.Sort(gaps)

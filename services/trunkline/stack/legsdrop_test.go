@@ -4,6 +4,7 @@ package stack_test
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -34,6 +35,32 @@ func TestACallerOutlivesHisBotWhateverDropsLegs(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// A stock bot that is late hears dialin-ready too, and does what it always does then.
+func TestAReplacementThatAsksForItsCallerHasHim(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	agent := bot(2)
+	agent.Command = []string{
+		"/bin/sh", "-c", `cat > "$0/part-$1" && mv "$0/part-$1" "$0/$1" && exec "$2" sim bot --die-after=300ms < "$0/$1"`,
+		dir, "{{.CallID}}-{{.Attempt}}", "{{.Self}}",
+	}
+	w := start(t, agent, withSim(func(c *sim.Config) { c.DialinReadyForLateJoiner, c.SecondForward = true, "second-leg" }))
+	phone := w.connected(w.place(sim.CallSpec{From: caller}))
+	w.expect(phone, "BotReady.2")
+	j := w.job(dir, phone, 2)
+	asked := map[string]string{"callId": phone.ID, "callDomain": phone.CallDomain, "sipUri": w.state(phone).Attempt(2).Room.GetSipUri()}
+	if status, word := w.ask(j.Body.DailyAPIKey, "dialin/pinlessCallUpdate", asked); status != http.StatusOK {
+		t.Errorf("the second bot was answered %d %s", status, word)
+	}
+	if err := w.Sim.Hangup(phone.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.sound(phone)
+	if requests := w.forwards(phone); len(requests) != 1 {
+		t.Errorf("the requests to forward: %+v", requests)
 	}
 }
 

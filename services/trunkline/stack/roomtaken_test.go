@@ -40,12 +40,13 @@ func TestARoomWhoseAnswerWasLostIsTaken(t *testing.T) {
 func TestARoomThatIsThereAlreadyIsTaken(t *testing.T) {
 	sip := &daily.SIP{DisplayName: "somebody", Mode: daily.SIPDialIn}
 	for phrase, c := range map[string]struct {
-		has      daily.RoomProperties
+		sip      *daily.SIP
+		expires  bool
 		attempts int
 	}{
-		"one that takes calls":               {daily.RoomProperties{SIP: sip}, 1},
-		"one that cannot take calls":         {daily.RoomProperties{}, 2},
-		"one that has expired, not its name": {daily.RoomProperties{SIP: sip, Exp: time.Now().Add(2 * time.Second).Unix()}, 2},
+		"one that takes calls":               {sip, false, 1},
+		"one that cannot take calls":         {nil, false, 2},
+		"one that has expired, not its name": {sip, true, 2},
 	} {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
@@ -53,16 +54,16 @@ func TestARoomThatIsThereAlreadyIsTaken(t *testing.T) {
 			phone := w.place(sim.CallSpec{From: caller, Talk: short, Webhook: sim.CallWebhook{Lose: true}})
 			account := &daily.Client{BaseURL: w.Config.Daily.APIURL, APIKey: w.Secrets.DailyAPIKey.Reveal()}
 			name := call.RoomName(w.id(phone), 1)
-			if c.has.Exp != 0 {
-				c.has.Exp = time.Now().Add(2 * time.Second).Unix()
+			properties := daily.RoomProperties{SIP: c.sip}
+			if c.expires {
+				properties.Exp = time.Now().Add(2 * time.Second).Unix()
 			}
-			if _, err := account.CreateRoom(t.Context(), daily.CreateRoom{Name: name, Properties: c.has}); err != nil {
+			if _, err := account.CreateRoom(t.Context(), daily.CreateRoom{Name: name, Properties: properties}); err != nil {
 				t.Fatal(err)
 			}
-			for expires := c.has.Exp != 0; expires; {
+			for there := c.expires; there; time.Sleep(50 * time.Millisecond) {
 				_, err := account.GetRoom(t.Context(), name)
-				expires = !errors.Is(err, daily.ErrNotFound)
-				time.Sleep(50 * time.Millisecond)
+				there = !errors.Is(err, daily.ErrNotFound)
 			}
 			if status, info := w.deliver(dialin(t, phone), time.Now()); status != http.StatusOK {
 				t.Fatalf("%d %s", status, info)

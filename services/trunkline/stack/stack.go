@@ -29,6 +29,8 @@ import (
 type Options struct {
 	// Dir keeps NATS's files and nothing else.
 	Dir string
+	// Sync is how often NATS syncs its files; 0 is before every acknowledgement, so that a power cut loses nothing.
+	Sync time.Duration
 	// Config's addresses are listened on; port 0 is a free one. Its Daily and NATS are replaced by the stack's own.
 	Config *config.Config
 	Ports  Ports
@@ -62,7 +64,7 @@ type Stack struct {
 
 // Start starts a stack and waits until it is ready for calls.
 func Start(ctx context.Context, o Options) (*Stack, error) {
-	b, err := startBroker(filepath.Clean(o.Dir), o.Ports.NATS)
+	b, err := startBroker(filepath.Clean(o.Dir), o.Ports.NATS, o.Sync)
 	if err != nil {
 		return nil, err
 	}
