@@ -4,6 +4,7 @@ package bus
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/trunkline/trunkline/pkg/guard"
+	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 )
 
 // Stream is the name of the stream of all events.
@@ -123,7 +125,8 @@ func (b *Bus) DecideOn(ctx context.Context, story *Story, choose Choice) (*Event
 			b.Metrics.published(e, story.Began())
 			return e, nil
 		}
-		if ctx.Err() != nil || b.JS.Conn().IsClosed() {
+		var refused *jetstream.APIError
+		if errors.As(err, &refused) || ctx.Err() != nil || b.JS.Conn().IsClosed() {
 			return nil, fmt.Errorf("decide %s: %w", e.ID(), err)
 		}
 		// Moved, in flight, or no answer at all: the story tells which.
@@ -135,11 +138,24 @@ func (b *Bus) DecideOn(ctx context.Context, story *Story, choose Choice) (*Event
 	}
 }
 
-// Story reads what has happened to a call. A call that is not known has an empty story. On a replicated stream the
-// last events may be missing: what depends on their absence is for [Bus.Decide] and [Bus.Publish].
+// Story reads what has happened to a call. A call that is not known has an empty story. In a handler it holds at least
+// the event that is handled. On a replicated stream later ones may be missing: what depends on their absence is for
+// [Bus.Decide] and [Bus.Publish].
 func (b *Bus) Story(ctx context.Context, callID string) (*Story, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
+	for {
+		story, err := b.read(ctx, callID)
+		if err != nil || story.holds(handled(ctx)) {
+			return story, err
+		}
+		if err := pause(ctx); err != nil { // a replica that lags behind
+			return nil, fmt.Errorf("read call %s: %w", callID, err)
+		}
+	}
+}
+
+func (b *Bus) read(ctx context.Context, callID string) (*Story, error) {
 	messages, err := jetstreamext.GetLastMsgsFor(ctx, b.JS, Stream, []string{subjectRoot + "." + callID + ".>"})
 	if err != nil {
 		return nil, fmt.Errorf("read call %s: %w", callID, err)
@@ -168,25 +184,30 @@ func (b *Bus) Story(ctx context.Context, callID string) (*Story, error) {
 	return NewStory(callID, events), nil
 }
 
-// Known reports whether anything has happened to a call.
+// Known reports whether a call has begun. It asks the stream's leader, for a fact about a call that a replica has not
+// heard of yet must not be lost.
 func (b *Bus) Known(ctx context.Context, callID string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	first, err := jetstreamext.GetLastMsgsFor(ctx, b.JS, Stream, []string{subjectRoot + "." + callID + ".>"}, jetstreamext.GetLastMsgsBatchSize(1))
+	request, err := json.Marshal(map[string]string{"last_by_subj": Subject(callID, &callv1.CallReceived{})})
+	if err != nil {
+		return false, err
+	}
+	msg, err := b.JS.Conn().RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+Stream, request)
 	if err != nil {
 		return false, fmt.Errorf("look for call %s: %w", callID, err)
 	}
-	for _, err := range first {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			return false, nil
-		}
-		if err != nil {
-			return false, fmt.Errorf("look for call %s: %w", callID, err)
-		}
-		return true, nil
+	var answer struct{ Error *jetstream.APIError }
+	if err := json.Unmarshal(msg.Data, &answer); err != nil {
+		return false, fmt.Errorf("look for call %s: %w", callID, err)
 	}
-	// It ends without a word when the connection is closed or time is up.
-	return false, fmt.Errorf("look for call %s: no answer", callID)
+	switch {
+	case answer.Error == nil:
+		return true, nil
+	case answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return false, nil
+	}
+	return false, fmt.Errorf("look for call %s: %w", callID, answer.Error)
 }
 
 // Find reads one event of a call by its key, such as RoomReady.1; nil if it is not there.
@@ -268,6 +289,7 @@ type contextKey int
 const (
 	causeKey contextKey = iota
 	beganKey
+	handledKey
 )
 
 // WithCause says what leads to the events published with the context. Handlers have it set already.
@@ -283,4 +305,10 @@ func cause(ctx context.Context) string {
 func began(ctx context.Context) time.Time {
 	t, _ := ctx.Value(beganKey).(time.Time)
 	return t
+}
+
+// handled is the event that the context's handler handles, or nil.
+func handled(ctx context.Context) *Event {
+	e, _ := ctx.Value(handledKey).(*Event)
+	return e
 }

@@ -85,8 +85,9 @@ func (b *Bus) Consume(ctx context.Context, handlers ...Handler) error {
 		}
 		h, ok := byName[e.Name]
 		if !ok {
-			return Drop(fmt.Errorf("%s has no handler for %s", b.Service, e.Name))
+			return RetryAfter(maxBackoff, fmt.Errorf("%s has no handler for %s: a newer version's", b.Service, e.Name))
 		}
+		ctx = context.WithValue(ctx, handledKey, e)
 		story, err := b.Story(ctx, e.CallID)
 		if err != nil {
 			return err

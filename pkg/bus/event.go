@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 )
@@ -22,12 +23,12 @@ import (
 // Event is one stored event of a call.
 type Event struct {
 	CallID string
-	Name   string // the message's name, such as RoomReady
-	Suffix string // what follows the name in the subject, such as 1; often empty
-	Author string // the service that published it
-	Cause  string // the id of what led to it
-	Time   time.Time
-	Seq    uint64 // its place in the stream
+	Name   string    // the message's name, such as RoomReady
+	Suffix string    // what follows the name in the subject, such as 1; often empty
+	Author string    // the service that published it
+	Cause  string    // the id of what led to it
+	Time   time.Time // by the broker's clock, of which there is one
+	Seq    uint64    // its place in the stream
 	Data   proto.Message
 
 	nonce string
@@ -133,13 +134,11 @@ func decode(subject string, header nats.Header, data []byte, seq uint64, stored 
 	if len(parts) == 4 {
 		e.Suffix = parts[3]
 	}
-	if at, err := time.Parse(time.RFC3339Nano, header.Get(headerTime)); err == nil {
-		e.Time = at
-	}
 	full := callv1.File_trunkline_call_v1_events_proto.Package().Append(protoreflect.Name(e.Name))
 	kind, err := protoregistry.GlobalTypes.FindMessageByName(full)
-	if err != nil {
-		return nil, fmt.Errorf("%s: unknown event %s: %w", subject, e.Name, err)
+	if err != nil { // a newer version's: it has its place in the story, and says nothing to us
+		e.Data = &emptypb.Empty{}
+		return e, nil
 	}
 	e.Data = kind.New().Interface()
 	if err := proto.Unmarshal(data, e.Data); err != nil {

@@ -33,6 +33,11 @@ func (s *Story) With(e *Event) *Story { return NewStory(s.CallID, append(slices.
 // Find gives the event with a key such as RoomReady.1, or nil.
 func (s *Story) Find(key string) *Event { return s.byKey[key] }
 
+// holds reports whether an event is in the story, if it is of the same call.
+func (s *Story) holds(e *Event) bool {
+	return e == nil || e.CallID != s.CallID || s.byKey[e.Key()] != nil
+}
+
 // Has reports whether an event with m's name and suffix is in the story.
 func (s *Story) Has(m proto.Message) bool { return s.byKey[Key(m)] != nil }
 

@@ -10,3 +10,6 @@ import "os"
 
 // Broken reports whether TRUNKLINE_BREAK names the guard.
 func Broken(g Guard) bool { return os.Getenv("TRUNKLINE_BREAK") == string(g) }
+
+// Env is what a child process has to know of what is broken.
+func Env() []string { return []string{"TRUNKLINE_BREAK=" + os.Getenv("TRUNKLINE_BREAK")} }

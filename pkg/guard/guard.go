@@ -8,3 +8,6 @@ package guard
 
 // Broken reports whether a guard has been broken. In a binary for use none can be.
 func Broken(Guard) bool { return false }
+
+// Env is what a child process has to know of what is broken.
+func Env() []string { return nil }

@@ -154,6 +154,9 @@ func (s *Scheduler) ForwardDoubt(ctx context.Context, id timer.ID) error {
 			return ifNotOver(s.forwarded(ctx, id.CallID, a.Forward))
 		}
 	}
+	if !a.BotLives() { // nobody is there to take the caller, and no sign that he came
+		return ifNotOver(s.forwardFailed(ctx, id.CallID, &callv1.ForwardFailed{Attempt: id.N, Reason: "the bot left while the call was being forwarded"}, errRefused))
+	}
 	if err := s.watch(ctx, id, answerWait); err != nil {
 		return err
 	}
@@ -163,7 +166,7 @@ func (s *Scheduler) ForwardDoubt(ctx context.Context, id timer.ID) error {
 		return ifNotOver(s.forwarded(ctx, id.CallID, a.Forward))
 	case errors.Is(err, daily.ErrNotFound) && !daily.Doubtful(err):
 		// Gone, or done: had it been done, there would have been a sign by now.
-		return ifNotOver(s.forwardFailed(ctx, id.CallID, &callv1.ForwardFailed{Attempt: id.N, Reason: errGone.Error(), Gone: true}, errGone))
+		return ifNotOver(s.forwardGone(ctx, id.CallID, a.Forward))
 	case errors.Is(err, daily.ErrRefused) && !daily.Doubtful(err):
 		return ifNotOver(s.forwardFailed(ctx, id.CallID, &callv1.ForwardFailed{Attempt: id.N, Reason: err.Error()}, errRefused))
 	}

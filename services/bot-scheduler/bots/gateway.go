@@ -141,6 +141,9 @@ func (s *Scheduler) claim(ctx context.Context, who speaker, asked claimRequest) 
 	if err != nil {
 		return nil, err
 	}
+	if e == nil {
+		return nil, errors.New("the claim is not to be seen yet")
+	}
 	if ready, ok := e.Data.(*callv1.BotReady); ok && ready.GetSession() != "" && ready.GetSession() != asked.SessionID {
 		return nil, errSuperseded
 	}

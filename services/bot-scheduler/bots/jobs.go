@@ -18,8 +18,11 @@ import (
 // jobsBucket holds the tasks: each is there from the moment its RoomReady is acknowledged until its bot is known to be
 // gone, so that no crash can forget it.
 var jobsBucket = jetstream.KeyValueConfig{
-	Bucket: "jobs", Description: "Attempts that wait for a bot or have one", History: 1,
+	Bucket: "jobs", Description: "Attempts that wait for a bot or have one", History: 1, LimitMarkerTTL: markerLasts,
 }
+
+// markerLasts is how long it can be seen that a task was struck out, by processes that were away.
+const markerLasts = time.Hour
 
 // firstLease is how long a slot is taken for a bot that is about to be started. Its keeper renews it.
 const firstLease = 5 * time.Second
@@ -38,7 +41,7 @@ func (s *Scheduler) addJob(ctx context.Context, t task) error {
 }
 
 func (s *Scheduler) removeJob(ctx context.Context, key string) error {
-	if err := s.jobs.Delete(ctx, key); err != nil {
+	if err := s.jobs.Purge(ctx, key, jetstream.PurgeTTL(markerLasts)); err != nil {
 		return fmt.Errorf("strike job %s out: %w", key, err)
 	}
 	s.ledger.strike(key)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -43,7 +44,7 @@ func (p *processes) Start(_ context.Context, s Start) error {
 	if err != nil {
 		return err
 	}
-	pid, exited, err := keeper.Start(p.self, keeper.Spec{
+	pid, exited, err := keeper.Start(p.self, environ(basicEnv, os.LookupEnv), keeper.Spec{
 		NATS: p.env.Config.NATS, Log: p.env.Config.Log, Lease: s.Lease, TTL: s.Agent.Lease,
 		Argv: argv, Dir: s.Agent.Dir, Env: botEnv(s.Agent, os.LookupEnv), Job: s.Job, KillGrace: s.Agent.KillGrace, Cause: s.Cause,
 	})
@@ -84,14 +85,20 @@ func (p *processes) Close(ctx context.Context) {
 }
 
 func botEnv(agent config.Agent, lookup func(string) (string, bool)) []string {
+	env := environ(slices.Concat(basicEnv, agent.PassEnv), lookup)
+	for name, value := range agent.Env {
+		env = append(env, name+"="+value)
+	}
+	return env
+}
+
+// environ gives those of the named variables that are set.
+func environ(names []string, lookup func(string) (string, bool)) []string {
 	var env []string
-	for _, name := range append(append([]string{}, basicEnv...), agent.PassEnv...) {
+	for _, name := range names {
 		if value, ok := lookup(name); ok {
 			env = append(env, name+"="+value)
 		}
-	}
-	for name, value := range agent.Env {
-		env = append(env, name+"="+value)
 	}
 	return env
 }

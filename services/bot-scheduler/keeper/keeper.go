@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
@@ -56,8 +57,8 @@ type Spec struct {
 	Cause     string          `json:"cause"` // the intent that led to this
 }
 
-// Start starts a keeper. It lives on when this process dies. The channel is closed when it has exited.
-func Start(self string, spec Spec) (pid int, exited <-chan struct{}, err error) {
+// Start starts a keeper, in an environment without secrets: the bot can read it. It lives on when this process dies. The channel is closed when it has exited.
+func Start(self string, env []string, spec Spec) (pid int, exited <-chan struct{}, err error) {
 	data, err := json.Marshal(spec)
 	if err != nil {
 		return 0, nil, err
@@ -68,7 +69,7 @@ func Start(self string, spec Spec) (pid int, exited <-chan struct{}, err error) 
 	}
 	defer r.Close()
 	cmd := exec.Command(self) //nolint:noctx // it outlives us
-	cmd.Env = append(os.Environ(), askedBy+"=1")
+	cmd.Env = slices.Concat(env, guard.Env(), []string{askedBy + "=1"})
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = r, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // out of reach of a terminal's Ctrl-C
 	if err := cmd.Start(); err != nil {
@@ -125,6 +126,8 @@ func run(spec Spec, log *slog.Logger) error {
 	terminate := make(chan os.Signal, 1)
 	signal.Notify(terminate, syscall.SIGTERM)
 	signal.Ignore(os.Interrupt, syscall.SIGHUP)
+	// Whoever reads our log may go before us. Caught and not ignored, for what is ignored the bot would inherit.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
 	cfg := config.Default()
 	cfg.NATS = spec.NATS

@@ -25,6 +25,8 @@ const (
 )
 
 const (
+	// maxAttempts is how often a call is tried: far more often than a bot that works needs.
+	maxAttempts = 60
 	// exitGrace is how long after a bot's own leaving the caller's may be reported, so that who left first is told
 	// right.
 	exitGrace = 2 * time.Second
@@ -52,10 +54,14 @@ func Next(s *call.State, now time.Time) (decision proto.Message, wait time.Durat
 
 // Limit is when the call must be looked at even if nothing happens.
 func Limit(s *call.State) time.Time {
-	if s.Forwarded != nil {
-		return s.Forwarded.At.Add(s.Received.GetMaxDuration().AsDuration())
+	budget, longest := s.Received.GetAnswerBudget().AsDuration(), s.Received.GetMaxDuration().AsDuration()
+	switch {
+	case s.Forwarded != nil:
+		return s.Forwarded.At.Add(longest)
+	case s.CallerIn():
+		return s.Began.Add(budget + longest)
 	}
-	return s.Began.Add(s.Received.GetAnswerBudget().AsDuration())
+	return s.Began.Add(budget)
 }
 
 func holding(s *call.State, now time.Time) (proto.Message, time.Duration) {
@@ -80,7 +86,7 @@ func holding(s *call.State, now time.Time) (proto.Message, time.Duration) {
 
 func inCall(s *call.State, now time.Time) (proto.Message, time.Duration) {
 	current := s.Current()
-	if s.Forwarded != nil && !now.Before(Limit(s)) {
+	if !now.Before(Limit(s)) {
 		return ended(talked(s), MaxDuration, ""), 0
 	}
 	if s.Connected == nil && current.Ready != nil && !current.Over() {
@@ -109,6 +115,9 @@ func inCall(s *call.State, now time.Time) (proto.Message, time.Duration) {
 // again tries the call once more: at once the first time, then with growing pauses.
 func again(s *call.State, now time.Time, place callv1.Place) (proto.Message, time.Duration) {
 	current := s.Current()
+	if current.N >= maxAttempts { // a story must stay readable: the answer budget ends what cannot be tried again
+		return nil, max(0, lost(s).Add(s.Received.GetAnswerBudget().AsDuration()).Sub(now))
+	}
 	if wait := current.OverAt.Add(pauseAfter(current.N)).Sub(now); wait > 0 {
 		return nil, wait
 	}

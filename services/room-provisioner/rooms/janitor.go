@@ -149,10 +149,10 @@ func (j *janitor) compare(ctx context.Context, callID string, presence map[strin
 				continue
 			}
 			legs++
-			if s.Legs[who.ID] != nil {
-				continue
-			}
 			_, attempt, _ := call.ParseRoom(room)
+			if a := s.Attempt(attempt); s.Legs[who.ID] != nil || a == nil || a.Forward == nil {
+				continue // known, or somebody who looks in: nobody was forwarded there
+			}
 			if _, err := j.Bus.Publish(ctx, callID, &callv1.LegSeen{SessionId: who.ID, Room: room, Attempt: attempt}); err != nil {
 				return err
 			}

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
@@ -31,6 +32,7 @@ func (p *place) load() (app.Options, error) {
 
 func serveCommand() *cobra.Command {
 	var p place
+	var admin string
 	cmd := &cobra.Command{
 		Use: "serve SERVICE... | all", Short: "Run services against an outside NATS, as in production", Args: cobra.MinimumNArgs(1),
 		Example: "  trunkline serve all\n  trunkline serve ingress call-control --nats nats://nats:4222",
@@ -43,10 +45,14 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if admin != "" {
+				o.Config.Listen.Admin = admin
+			}
 			return app.Run(cmd.Context(), o, services...)
 		},
 	}
 	p.flags(cmd)
+	cmd.Flags().StringVar(&admin, "admin", "", "address for health and metrics; goes before the file's listen.admin, where several processes share a machine")
 	return cmd
 }
 
@@ -89,9 +95,11 @@ func connect(cmd *cobra.Command, o app.Options) (jetstream.JetStream, func(), er
 	if err != nil {
 		return nil, nil, err
 	}
+	told := time.AfterFunc(time.Second, func() { fmt.Fprintln(cmd.ErrOrStderr(), "waiting for NATS; --nats and nats.url say where it is") })
+	defer told.Stop()
 	if err := app.AwaitConnected(cmd.Context(), nc); err != nil {
 		nc.Close()
-		return nil, nil, fmt.Errorf("%s: %w", o.Config.NATS.URL, err)
+		return nil, nil, err
 	}
 	js, err := jetstream.New(nc)
 	return js, nc.Close, err
