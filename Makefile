@@ -13,6 +13,7 @@ PROTOC_GEN_CONNECT := v1.21.1
 GOLANGCI := v2.15.0
 
 CALLS ?= 300
+FORMAT ?= table
 
 export PATH := $(BIN):$(PATH)
 
@@ -72,6 +73,10 @@ FUZZTIME ?= 60s
 .PHONY: fuzz
 fuzz: ## fuzz what strangers send us and what people configure; FUZZTIME=60s each
 	for f in $(FUZZ); do go test -run '^$$' -fuzz "^$${f#*:}$$" -fuzztime $(FUZZTIME) ./$${f%:*} || exit 1; done
+
+.PHONY: bench
+bench: build ## measure calls a second and delays; FORMAT=json, or PROFILE=dir for pprof files of whole calls alone
+	$(TRUNKLINE) bench -o $(FORMAT) $(if $(PROFILE),--profiles $(PROFILE))
 
 .PHONY: compose-test
 compose-test: ## place a call on what docker compose starts; fails without a Docker engine

@@ -3,8 +3,6 @@
 package kill
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,31 +84,5 @@ func (p *process) alive() bool {
 		return false
 	default:
 		return true
-	}
-}
-
-// supervise starts a process again that has ended by itself, as a supervisor in production does, until the context ends.
-// Its own way out is told: services are to live through the loss of one another.
-func (p *process) supervise(ctx context.Context, told func(string)) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(50 * time.Millisecond):
-		}
-		p.mu.Lock()
-		ended := false
-		if p.cmd != nil {
-			select {
-			case <-p.gone:
-				ended, p.cmd = true, nil
-			default:
-			}
-		}
-		p.mu.Unlock()
-		if ended {
-			told(fmt.Sprintf("%s ended by itself", p.name))
-			p.start()
-		}
 	}
 }

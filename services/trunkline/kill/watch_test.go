@@ -201,10 +201,12 @@ func (w *world) awaitLogged(part, text string) string {
 	w.t.Helper()
 	var rest string
 	w.poll(soon, fmt.Sprintf("%q in the log of %s", text, part), func() string {
-		_, after, found := strings.Cut(w.logged(part), text)
-		if rest, _, found = strings.Cut(after, "\n"); !found {
+		_, after, _ := strings.Cut(w.logged(part), text)
+		line, _, whole := strings.Cut(after, "\n")
+		if !whole {
 			return "not there"
 		}
+		rest = line
 		return ""
 	})
 	return rest

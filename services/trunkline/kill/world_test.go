@@ -231,7 +231,7 @@ func binaries(t *testing.T) string {
 	if built != "" {
 		return built
 	}
-	dir, err := os.MkdirTemp("", "trunkline-kill-")
+	dir, err := os.MkdirTemp("", "trunkline-kill-") //nolint:usetesting // all tests share it
 	if err != nil {
 		t.Fatal(err)
 	}
