@@ -37,6 +37,7 @@ func startBroker(dir string, port int, sync time.Duration) (*broker, error) {
 	s, err := server.NewServer(&server.Options{
 		ServerName: "trunkline", Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, SyncAlways: sync == 0,
 		SyncInterval: cmp.Or(sync, 2*time.Minute), NoSigs: true, NoLog: true,
+		JetStreamMaxStore: 1 << 40, // the disk is the limit; left out, it is what is free at the start
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start NATS: %w", err), lock.Unlock())
