@@ -149,10 +149,10 @@ func (w *world) id(phone sim.Call) string { return bus.CallID(phone.CallDomain, 
 // check holds the promise against what the simulator and the record say, and gives what is wrong.
 func (w *world) check(phones []sim.Call) (wrong []string) {
 	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
-	forwarded := 0
+	forwarded, patience := 0, time.Now().Add(w.patience) // for all of them together
 	for _, phone := range phones {
 		told := w.id(phone)
-		if slices.ContainsFunc(phone.Webhooks, func(d sim.Delivery) bool { return d.Status == 200 }) && !w.ended(phone) {
+		if slices.ContainsFunc(phone.Webhooks, func(d sim.Delivery) bool { return d.Status == 200 }) && !w.ended(phone, time.Until(patience)) {
 			say("call %s has not ended\n%s", told, w.told(phone))
 		}
 		if phone.ForwardedAt != nil {
@@ -226,8 +226,8 @@ func (w *world) twice() (wrong []string) {
 }
 
 // ended waits until the call has ended on the record.
-func (w *world) ended(phone sim.Call) bool {
-	return w.await(w.patience, func() string {
+func (w *world) ended(phone sim.Call, patience time.Duration) bool {
+	return w.await(patience, func() string {
 		story, err := w.bus.Story(w.t.Context(), w.id(phone))
 		if err != nil {
 			return err.Error()
