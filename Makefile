@@ -37,7 +37,7 @@ dev: build ## run everything until Ctrl-C, with the simulator
 test: ## run all tests with the race detector
 	@docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1 || echo "left out: the compose test (no Docker engine with compose here)"
 	go vet work
-	go test -race -timeout 15m work
+	go test -race -p 1 -timeout 20m work
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint-$(GOLANGCI) $(BIN)/buf-$(BUF) ## check style and the contract

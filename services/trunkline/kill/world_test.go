@@ -150,7 +150,7 @@ func (w *world) connect(port int) {
 
 func (w *world) awaitReady() {
 	w.t.Helper()
-	w.poll(30*time.Second, "the services", func() string {
+	w.poll(time.Minute, "the services", func() string {
 		for name, url := range w.urls {
 			if !strings.HasPrefix(name, "admin-") {
 				continue

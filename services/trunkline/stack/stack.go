@@ -48,6 +48,9 @@ type Options struct {
 // Ports are those of what the configuration does not name.
 type Ports struct{ NATS, Sim int }
 
+// readyWithin is long enough for a store full of calls to be read on a busy machine.
+const readyWithin = time.Minute
+
 // Stack is a running Trunkline.
 type Stack struct {
 	Sim     *sim.Sim
@@ -185,7 +188,7 @@ func newSecrets() config.Secrets {
 
 // awaitReady waits until every service says that it is ready and Daily's webhook is registered.
 func (s *Stack) awaitReady(ctx context.Context, o Options) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
 	for {
 		if s.ready(ctx) && (o.NoDomainWebhook || s.Sim.Stats().Webhook == "ACTIVE") {
