@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -256,9 +257,15 @@ func freePort(t *testing.T) int {
 	for {
 		port := 15000 + rand.Intn(15000)
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			l.Close()
+		if err != nil {
+			continue
+		}
+		l.Close()
+		if _, given := portsGiven.LoadOrStore(port, true); !given {
 			return port
 		}
 	}
 }
+
+// portsGiven are those that another part has been given.
+var portsGiven sync.Map
