@@ -169,6 +169,8 @@ func Connect(cfg *config.Config, name string, log *slog.Logger) (*nats.Conn, err
 	options := []nats.Option{
 		nats.Name(name), nats.CustomInboxPrefix("_INBOX_" + name),
 		nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.RetryOnFailedConnect(true), nats.ReconnectBufSize(-1),
+		// Each read of a story makes a queue of this length: the default, 65,536, was most of what a process allocated.
+		nats.SyncQueueLen(2048),
 		nats.PingInterval(10 * time.Second), nats.MaxPingsOutstanding(2), nats.SyncQueueLen(readAhead),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {

@@ -117,13 +117,10 @@ func (d *dispatch) round(ctx context.Context, round int) error {
 		return err
 	}
 	for range atOnce {
-		if err := await(ctx, "given a slot", d.closedOnce(ctx)); err != nil {
+		if err := await(ctx, "given a slot", d.leased); err != nil {
 			return err
 		}
 	}
 	time.Sleep(200 * time.Millisecond)
 	return nil
 }
-
-// closedOnce gives one lease as a channel that is closed.
-func (d *dispatch) closedOnce(context.Context) <-chan struct{} { return d.leased }
