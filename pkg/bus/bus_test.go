@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/trunkline/trunkline/pkg/bus"
@@ -252,6 +253,48 @@ func TestAFollowerSeesEverythingInOrder(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestANewerVersionsEventHasItsPlaceInTheStory(t *testing.T) {
+	w := newWorld(t)
+	publish(t, w.ingress, "call", &callv1.CallReceived{})
+	if _, err := w.rooms.JS.Publish(t.Context(), "calls.call.SomethingNew.1", []byte("of which we know nothing")); err != nil {
+		t.Fatal(err)
+	}
+	story, err := w.control.Story(t.Context(), "call")
+	if err != nil || len(story.Events) != 2 || story.Find("SomethingNew.1") == nil {
+		t.Fatalf("%v, %v; want both events", story, err)
+	}
+	if _, err := w.control.Decide(t.Context(), "call", func(*bus.Story) (proto.Message, error) { return &callv1.CallEnded{}, nil }); err != nil {
+		t.Errorf("a decision on such a story: %v", err)
+	}
+}
+
+func TestOnlyACallThatHasBegunIsKnown(t *testing.T) {
+	w := newWorld(t)
+	publish(t, w.ingress, "call", &callv1.CallReceived{})
+	for id, want := range map[string]bool{"call": true, "another": false} {
+		if known, err := w.ingress.Known(t.Context(), id); err != nil || known != want {
+			t.Errorf("%s: %v, %v", id, known, err)
+		}
+	}
+}
+
+func TestARefusedDecisionIsAnErrorAndNoLoop(t *testing.T) {
+	w := newWorld(t)
+	publish(t, w.ingress, "call", &callv1.CallReceived{})
+	stream, err := w.control.JS.Stream(t.Context(), bus.Stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	config.MaxMsgs, config.Discard = 1, jetstream.DiscardNew
+	if _, err := w.control.JS.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.control.Decide(t.Context(), "call", func(*bus.Story) (proto.Message, error) { return &callv1.CallEnded{}, nil }); err == nil {
+		t.Error("a full stream took a decision")
 	}
 }
 
