@@ -26,7 +26,10 @@ func TestEveryGuardIsMissedWhenItIsBroken(t *testing.T) {
 			// Calls outlast leases, bots outstay their callers, and no janitor clears up behind them.
 			w := newWorld(t, options{
 				slots: 8, flags: ", --outstay", agent: "lease: 3s, kill_grace: 1s, linger: 500ms", daily: ", janitor_interval: 5m, presence_settle: 10m",
-				broken: broken, sim: badDay("404", 1),
+				broken: broken, sim: func(c *sim.Config) {
+					badDay("404", 1)(c)
+					c.Faults.Events.Lose = 0 // a hang-up that nobody tells of is the janitor's to find
+				},
 			})
 			if broken != "" {
 				w.patience = 15 * time.Second // it fails sooner or later: sooner
@@ -39,6 +42,7 @@ func TestEveryGuardIsMissedWhenItIsBroken(t *testing.T) {
 			switch {
 			case broken == "" && len(wrong) > 0:
 				t.Error(strings.Join(wrong, "\n"))
+				t.Logf("the logs are in %s", w.logs())
 			case broken != "" && len(wrong) == 0:
 				t.Errorf("the %s is broken, and nobody misses it", broken)
 			case broken != "":
