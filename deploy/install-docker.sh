@@ -55,6 +55,13 @@ start_engine() {
     update-alternatives --set ip6tables /usr/sbin/ip6tables-legacy >/dev/null
     iptables -t nat -nL >/dev/null || die "the kernel offers no NAT table: dockerd cannot make networks"
   fi
+  # A daemon that was killed leaves files behind that stop the next one, should their number be another process's by now.
+  local old
+  old=$(cat /var/run/docker.pid 2>/dev/null || true)
+  case "$(readlink "/proc/${old:-none}/exe" 2>/dev/null || true)" in
+    */dockerd) ;; # it lives, and does not answer yet
+    *) rm -f /var/run/docker.pid /var/run/docker/containerd/containerd.pid ;;
+  esac
   mkdir -p "$state"
   say "dockerd: starting, log in $state/log"
   setsid nohup dockerd >"$state/log" 2>&1 </dev/null & # a session of its own: it outlives the CI step
