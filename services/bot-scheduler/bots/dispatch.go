@@ -126,7 +126,7 @@ func (s *Scheduler) settleLost(ctx context.Context, t task, slot string) error {
 		if err != nil {
 			return err
 		}
-		if now != nil && now.Holder.CallID == t.CallID && now.Holder.Attempt == t.Attempt {
+		if now != nil && now.Holder.Same(mine) {
 			s.ledger.seat(slot, t.key()) // the bot lives; we had not heard of it yet
 			return nil
 		}

@@ -236,7 +236,7 @@ func (k *keeper) check() (again time.Duration) {
 	switch {
 	case err != nil:
 		k.log.Warn("look at the lease", "err", err)
-	case now != nil && now.Holder.CallID == k.lease.Holder.CallID && now.Holder.Attempt == k.lease.Holder.Attempt:
+	case now != nil && now.Holder.Same(k.lease.Holder):
 		// Changed by whoever wants the bot stopped, or by a renewal of ours whose answer was lost.
 		k.lease.Revision, k.lease.Holder = now.Revision, now.Holder
 		if now.Holder.Stop != nil {
@@ -298,7 +298,7 @@ func (k *keeper) report(status int, reason string) error {
 		}
 		// Somebody wrote to it, to have the bot stopped that is gone.
 		now, err := k.slots.Look(ctx, k.lease.Key)
-		if err != nil || now == nil || now.Holder.CallID != k.lease.Holder.CallID || now.Holder.Attempt != k.lease.Holder.Attempt {
+		if err != nil || now == nil || !now.Holder.Same(k.lease.Holder) {
 			return err
 		}
 		k.lease.Revision = now.Revision

@@ -36,6 +36,11 @@ type Holder struct {
 	Stop *Stop `json:"stop,omitempty"`
 }
 
+// Same reports whether the slot is held for the same attempt.
+func (h Holder) Same(other Holder) bool {
+	return h.CallID == other.CallID && h.Attempt == other.Attempt
+}
+
 // Stop says how a bot is stopped.
 type Stop struct {
 	Reason string        `json:"reason"`
@@ -145,7 +150,7 @@ func (s *Slots) Revoke(ctx context.Context, key, callID string, attempt uint32, 
 		if err != nil {
 			return err
 		}
-		if l == nil || l.Holder.CallID != callID || l.Holder.Attempt != attempt {
+		if l == nil || !l.Holder.Same(Holder{CallID: callID, Attempt: attempt}) {
 			return nil
 		}
 		if l.Holder.Stop == nil || stop.Linger < l.Holder.Stop.Linger {

@@ -197,8 +197,7 @@ func (j *janitor) lost(ctx context.Context, s *call.State, session, room string)
 }
 
 // clearDead sends out who is still in the room of a call that has been over for longer than presence lags (10-25 s, as
-// measured), and takes
-// legs off the record that are no longer there.
+// measured), and takes legs off the record that are no longer there.
 func (j *janitor) clearDead(ctx context.Context, s *call.State, presence map[string][]daily.Participant, now time.Time) error {
 	if now.Sub(s.Ended.At) < j.Config.Daily.PresenceSettle/2 { // what presence shows may still be ghosts
 		return nil

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strings"
@@ -42,7 +43,7 @@ func callsListCommand(client func() controlv1connect.CallServiceClient) *cobra.C
 			return out.show(cmd, plain{res}, func(row func(...any)) {
 				row("ID", "RECEIVED", "FROM", "TO", "AGENT", "STATE", "OUTCOME", "REASON")
 				for _, c := range res.GetCalls() {
-					row(c.GetId(), c.GetReceived().AsTime().Local().Format(time.DateTime), or(c.GetFrom(), "anonymous"), c.GetTo(), c.GetAgent(),
+					row(c.GetId(), c.GetReceived().AsTime().Local().Format(time.DateTime), cmp.Or(c.GetFrom(), "anonymous"), c.GetTo(), c.GetAgent(),
 						word(c.GetState(), "STATE_"), word(c.GetOutcome(), "OUTCOME_"), c.GetReason())
 				}
 			})
@@ -65,7 +66,7 @@ func callsShowCommand(client func() controlv1connect.CallServiceClient) *cobra.C
 			return out.show(cmd, plain{res}, func(row func(...any)) {
 				c := res.GetCall()
 				row("call", c.GetId())
-				row("from", or(c.GetFrom(), "anonymous"))
+				row("from", cmp.Or(c.GetFrom(), "anonymous"))
 				row("to", c.GetTo())
 				row("agent", c.GetAgent())
 				row("state", word(c.GetState(), "STATE_"))
@@ -95,11 +96,4 @@ func word(value fmt.Stringer, prefix string) string {
 		return ""
 	}
 	return w
-}
-
-func or(text, other string) string {
-	if text == "" {
-		return other
-	}
-	return text
 }

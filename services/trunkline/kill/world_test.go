@@ -54,7 +54,6 @@ type options struct {
 	agent   string // more of the agent in trunkline.yaml, such as "lease: 3s"
 	daily   string // more of daily, such as ", janitor_interval: 5m"
 	broken  guard.Guard
-	extra   string // more of trunkline.yaml, at the top level
 	noStart bool
 }
 
@@ -90,7 +89,7 @@ daily: {api_url: %s/v1, budget: {unlimited: true}%s}
 agents:
   agent: {command: ["{{.Self}}", sim, bot%s], slots: %d, %s}
 routes: [{default: true, agent: agent, answer_budget: 150s}]
-%s`, w.urls["ingress"], ports["ingress"], ports["gateway"], ports["control"], ports["admin-"+s.Name], w.urls["sim"], o.daily, o.flags, o.slots, o.agent, o.extra))
+`, w.urls["ingress"], ports["ingress"], ports["gateway"], ports["control"], ports["admin-"+s.Name], w.urls["sim"], o.daily, o.flags, o.slots, o.agent))
 		w.parts = append(w.parts, newProcess(t, w.dir, s.Name, env, binary, "serve", s.Name, "-c", path))
 	}
 	if o.noStart {
