@@ -21,6 +21,7 @@ type vices struct {
 	leaveAfter     time.Duration
 	outstay        bool
 	joinDelay      time.Duration
+	standStill     int
 }
 
 func parse(args []string, stderr io.Writer) (vices, error) {
@@ -38,5 +39,6 @@ func parse(args []string, stderr io.Writer) (vices, error) {
 	f.DurationVar(&v.leaveAfter, "leave-after", 0, "leave and exit 0 that long after joining")
 	f.BoolVar(&v.outstay, "outstay", false, "stay when the caller has gone")
 	f.DurationVar(&v.joinDelay, "join-delay", 0, "wait before joining")
+	f.IntVar(&v.standStill, "stand-still-attempts", 0, "stop with SIGSTOP before joining, until somebody sends SIGCONT, while the attempt is not above `N`")
 	return v, f.Parse(args)
 }

@@ -59,6 +59,9 @@ func (b *bot) run(ctx context.Context) int {
 	if !pause(ctx, b.vices.joinDelay) {
 		return 0
 	}
+	if b.job.Body.Trunkline.Attempt <= b.vices.standStill {
+		standStill()
+	}
 	rm, err := join(ctx, b.client, b.job)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -159,6 +162,16 @@ func leaveChild() {
 	}
 	say("child %d", child.Process.Pid)
 	_ = child.Process.Release()
+}
+
+// standStill stops the whole process until somebody sends SIGCONT.
+func standStill() {
+	woken := make(chan os.Signal, 1)
+	signal.Notify(woken, syscall.SIGCONT)
+	defer signal.Stop(woken)
+	say("standing still")
+	_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP) // one may send it to oneself
+	<-woken                                        // the stop may be late for the thread that asked for it
 }
 
 func pause(ctx context.Context, d time.Duration) bool {

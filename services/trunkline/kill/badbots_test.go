@@ -99,23 +99,24 @@ func TestABotThatWakesUpLateNeverGetsTheCaller(t *testing.T) {
 		keeper bool // stands still, too
 		agent  string
 	}{
-		"the bot stood still":                {false, "ready_timeout: 3s, lease: 15s, kill_grace: 8s"},
+		"the bot stood still":                {false, "ready_timeout: 3s, lease: 30s, kill_grace: 20s"},
 		"the bot and its keeper stood still": {true, "ready_timeout: 3s, lease: 4s, kill_grace: 3s"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := watched(t, options{slots: 2, flags: `, "--join-delay=1s", "--ignore-sigterm"`, agent: c.agent})
+			w := watched(t, options{slots: 2, flags: `, "--stand-still-attempts=1", "--ignore-sigterm"`, agent: c.agent})
 			phone := w.place(sim.CallSpec{})
 			w.expect(phone, "BotStarted.1")
 			late, ok := botOf(w.id(phone), 1)
 			if !ok {
 				t.Fatal("there is no bot")
 			}
+			w.awaitLogged("bot-scheduler", "sim-bot: standing still")
 			asleep := []int{late.pid}
+			began := time.Now()
 			if c.keeper {
+				signal(t, syscall.SIGSTOP, late.parent)
 				asleep = append(asleep, late.parent)
 			}
-			began := time.Now()
-			signal(t, syscall.SIGSTOP, asleep...)
 
 			phone = w.connected(phone)
 			w.expect(phone, "CallConnected")
@@ -131,7 +132,7 @@ func TestABotThatWakesUpLateNeverGetsTheCaller(t *testing.T) {
 					t.Errorf("the late bot was answered: %s", refused)
 				}
 			}
-			w.poll(10*time.Second, "the late bot's end", func() string {
+			w.poll(soon, "the late bot's end", func() string {
 				if exists(late.pid) || exists(late.parent) {
 					return fmt.Sprint(living())
 				}

@@ -67,9 +67,6 @@ func underFire(t *testing.T, secondForward string, seed int64) {
 		t.Error(wrong)
 	}
 	w.report(phones, kills)
-	if t.Failed() {
-		t.Logf("the logs are in %s", w.logs())
-	}
 }
 
 // badDay is a Daily that sends again what got no 200, doubles, delays and reorders a tenth of all webhooks, and loses

@@ -31,13 +31,7 @@ func watched(t *testing.T, o options) *world {
 	t.Helper()
 	t.Cleanup(killBots)
 	o.flags += named
-	w := newWorld(t, o)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the logs are in %s", w.logs())
-		}
-	})
-	return w
+	return newWorld(t, o)
 }
 
 // place has somebody call.

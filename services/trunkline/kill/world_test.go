@@ -60,6 +60,11 @@ type options struct {
 func newWorld(t *testing.T, o options) *world {
 	t.Helper()
 	w := &world{t: t, slots: o.slots, patience: time.Minute, dir: t.TempDir(), urls: map[string]string{}}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the logs are in %s", w.logs())
+		}
+	})
 	ports := map[string]int{}
 	for _, name := range []string{"nats", "sim", "ingress", "gateway", "control", "admin-ingress", "admin-room-provisioner", "admin-bot-scheduler", "admin-call-control"} {
 		ports[name] = freePort(t)
@@ -151,6 +156,11 @@ func (w *world) connect(port int) {
 func (w *world) awaitReady() {
 	w.t.Helper()
 	w.poll(time.Minute, "the services", func() string {
+		for _, p := range w.parts {
+			if !p.alive() {
+				w.t.Fatalf("%s has ended:\n%s", p.name, w.logged(p.name))
+			}
+		}
 		for name, url := range w.urls {
 			if !strings.HasPrefix(name, "admin-") {
 				continue
