@@ -8,12 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/synadia-io/orbit.go/jetstreamext"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/trunkline/trunkline/pkg/guard"
@@ -31,11 +31,14 @@ type Bus struct {
 	Log     *slog.Logger
 	// Metrics may be nil.
 	Metrics *Metrics
+
+	reader  reader
+	stories *stories
 }
 
 // New gives a service its place on the bus.
 func New(service string, js jetstream.JetStream, log *slog.Logger, metrics *Metrics) *Bus {
-	return &Bus{Service: service, JS: js, Log: log, Metrics: metrics}
+	return &Bus{Service: service, JS: js, Log: log, Metrics: metrics, reader: reader{nc: js.Conn()}, stories: newStories()}
 }
 
 // Publish stores an event of a call, once for as long as the stream keeps it. It returns what is stored: the event, or,
@@ -57,6 +60,7 @@ func (b *Bus) Publish(ctx context.Context, callID string, m proto.Message) (*Eve
 				return nil, err
 			}
 		case errors.Is(err, errMoved):
+			b.stories.forget(callID)
 			stored, err := b.Find(ctx, callID, e.Key())
 			if err != nil {
 				return nil, err
@@ -130,6 +134,7 @@ func (b *Bus) DecideOn(ctx context.Context, story *Story, choose Choice) (*Event
 			return nil, fmt.Errorf("decide %s: %w", e.ID(), err)
 		}
 		// Moved, in flight, or no answer at all: the story tells which.
+		b.stories.forget(callID)
 		if !errors.Is(err, errMoved) {
 			if err := pause(ctx); err != nil {
 				return nil, err
@@ -140,14 +145,17 @@ func (b *Bus) DecideOn(ctx context.Context, story *Story, choose Choice) (*Event
 
 // Story reads what has happened to a call. A call that is not known has an empty story. In a handler it holds at least
 // the event that is handled. On a replicated stream later ones may be missing: what depends on their absence is for
-// [Bus.Decide] and [Bus.Publish].
+// [Bus.Decide] and [Bus.Publish]. Stories are shared: whoever gets one must not change it or its events.
 func (b *Bus) Story(ctx context.Context, callID string) (*Story, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	for {
 		story, err := b.read(ctx, callID)
-		if err != nil || story.holds(handled(ctx)) {
-			return story, err
+		if err != nil {
+			return nil, fmt.Errorf("read call %s: %w", callID, err)
+		}
+		if story.holds(handled(ctx)) {
+			return story, nil
 		}
 		if err := pause(ctx); err != nil { // a replica that lags behind
 			return nil, fmt.Errorf("read call %s: %w", callID, err)
@@ -155,33 +163,25 @@ func (b *Bus) Story(ctx context.Context, callID string) (*Story, error) {
 	}
 }
 
+// read adds to what is remembered of a call what has come since.
 func (b *Bus) read(ctx context.Context, callID string) (*Story, error) {
-	messages, err := jetstreamext.GetLastMsgsFor(ctx, b.JS, Stream, []string{subjectRoot + "." + callID + ".>"})
-	if err != nil {
-		return nil, fmt.Errorf("read call %s: %w", callID, err)
+	connection := b.JS.Conn().Stats().Reconnects
+	known := b.stories.find(callID, connection)
+	messages, err := b.reader.read(ctx, callID, known.last()+1)
+	if err != nil || len(messages) == 0 {
+		return known, err
 	}
-	var events []*Event
-	for m, err := range messages {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read call %s: %w", callID, err)
-		}
-		e, err := decode(m.Subject, m.Header, m.Data, m.Sequence, m.Time)
+	events := slices.Clone(known.Events)
+	for _, m := range messages {
+		e, err := decodeRead(m)
 		if err != nil {
 			return nil, err
 		}
 		events = append(events, e)
 	}
-	// What is read ends without an error, too, when no more comes before time is up or the connection is closed.
-	if b.JS.Conn().IsClosed() {
-		return nil, fmt.Errorf("read call %s: %w", callID, nats.ErrConnectionClosed)
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("read call %s: %w", callID, err)
-	}
-	return NewStory(callID, events), nil
+	story := NewStory(callID, events)
+	b.stories.keep(story, connection)
+	return story, nil
 }
 
 // Known reports whether a call has begun. It asks the stream's leader, for a fact about a call that a replica has not

@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -145,6 +147,20 @@ func decode(subject string, header nats.Header, data []byte, seq uint64, stored 
 		return nil, fmt.Errorf("decode %s: %w", subject, err)
 	}
 	return e, nil
+}
+
+// decodeRead makes an event of a message as a direct get gives it, with what was stored beside it in headers.
+func decodeRead(m *nats.Msg) (*Event, error) {
+	subject := m.Header.Get(jetstream.SubjectHeader)
+	seq, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", subject, err)
+	}
+	stored, err := time.Parse(time.RFC3339Nano, m.Header.Get(jetstream.TimeStampHeaer))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", subject, err)
+	}
+	return decode(subject, m.Header, m.Data, seq, stored)
 }
 
 func join(name, suffix string) string {
