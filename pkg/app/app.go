@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -101,6 +102,10 @@ func Load(path string) (Options, error) {
 	return Options{Config: cfg, Secrets: secrets, Log: NewLog(os.Stderr, cfg.Log)}, nil
 }
 
+// gcPercent is how much garbage a process lets grow before it collects, in percent of what it holds, unless GOGC says
+// otherwise. What a service holds is a few tens of megabytes: Go's own 100 would have it collect many times a second.
+const gcPercent = 400
+
 // Run runs services in this process until the context ends or one of them fails. They stop together.
 func Run(ctx context.Context, o Options, services ...Service) error {
 	if o.UnsignedWebhooks && !o.Dev {
@@ -114,6 +119,9 @@ func Run(ctx context.Context, o Options, services ...Service) error {
 	}
 	if err := errors.Join(missing...); err != nil {
 		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	stopTracing, err := startTracing(ctx)
 	if err != nil {
@@ -159,19 +167,13 @@ func Run(ctx context.Context, o Options, services ...Service) error {
 	return group.Wait()
 }
 
-// readAhead is for how many messages each read makes room beforehand. Reading a call's story is one, and the broker
-// answers with 1,024 events at most. The default is room for 65,536, which is half a megabyte for each read.
-const readAhead = 2048
-
 // Connect connects to NATS and stays connected: it tries for ever, also the first time. Nothing is buffered while it is
 // away, so that a publish fails at once instead of appearing to work.
 func Connect(cfg *config.Config, name string, log *slog.Logger) (*nats.Conn, error) {
 	options := []nats.Option{
 		nats.Name(name), nats.CustomInboxPrefix("_INBOX_" + name),
 		nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.RetryOnFailedConnect(true), nats.ReconnectBufSize(-1),
-		// Each read of a story makes a queue of this length: the default, 65,536, was most of what a process allocated.
-		nats.SyncQueueLen(2048),
-		nats.PingInterval(10 * time.Second), nats.MaxPingsOutstanding(2), nats.SyncQueueLen(readAhead),
+		nats.PingInterval(10 * time.Second), nats.MaxPingsOutstanding(2),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("NATS is away", "err", err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
@@ -34,11 +35,12 @@ type Bus struct {
 
 	reader  reader
 	stories *stories
+	known   *lru.Cache[string, struct{}]
 }
 
 // New gives a service its place on the bus.
 func New(service string, js jetstream.JetStream, log *slog.Logger, metrics *Metrics) *Bus {
-	return &Bus{Service: service, JS: js, Log: log, Metrics: metrics, reader: reader{nc: js.Conn()}, stories: newStories()}
+	return &Bus{Service: service, JS: js, Log: log, Metrics: metrics, reader: reader{nc: js.Conn()}, stories: newStories(), known: newCache[struct{}]()}
 }
 
 // Publish stores an event of a call, once for as long as the stream keeps it. It returns what is stored: the event, or,
@@ -60,12 +62,12 @@ func (b *Bus) Publish(ctx context.Context, callID string, m proto.Message) (*Eve
 				return nil, err
 			}
 		case errors.Is(err, errMoved):
-			b.stories.forget(callID)
 			stored, err := b.Find(ctx, callID, e.Key())
 			if err != nil {
 				return nil, err
 			}
-			if stored == nil { // a replica that lags behind
+			if stored == nil { // a replica that lags behind, or what is remembered has been lost
+				b.stories.forget(callID)
 				if err := pause(ctx); err != nil {
 					return nil, err
 				}
@@ -99,13 +101,7 @@ func (b *Bus) Decide(ctx context.Context, callID string, choose Choice) (*Event,
 // grown since.
 func (b *Bus) DecideOn(ctx context.Context, story *Story, choose Choice) (*Event, error) {
 	callID, nonce := story.CallID, uuid.NewString()
-	for first := true; ; first = false {
-		if !first {
-			var err error
-			if story, err = b.Story(ctx, callID); err != nil {
-				return nil, err
-			}
-		}
+	for {
 		for _, e := range story.Events {
 			if e.nonce == nonce { // stored by a try whose answer was lost
 				return e, nil
@@ -134,13 +130,24 @@ func (b *Bus) DecideOn(ctx context.Context, story *Story, choose Choice) (*Event
 			return nil, fmt.Errorf("decide %s: %w", e.ID(), err)
 		}
 		// Moved, in flight, or no answer at all: the story tells which.
-		b.stories.forget(callID)
-		if !errors.Is(err, errMoved) {
-			if err := pause(ctx); err != nil {
-				return nil, err
-			}
+		if story, err = b.grown(ctx, story); err != nil {
+			return nil, err
 		}
 	}
+}
+
+// grown reads a story again on which a decision was refused. One that has not grown is waited for, and read whole: a
+// replica lags behind, another publish is under way, or what is remembered has been lost.
+func (b *Bus) grown(ctx context.Context, story *Story) (*Story, error) {
+	now, err := b.Story(ctx, story.CallID)
+	if err != nil || now.last() > story.last() {
+		return now, err
+	}
+	b.stories.forget(story.CallID)
+	if err := pause(ctx); err != nil {
+		return nil, err
+	}
+	return b.Story(ctx, story.CallID)
 }
 
 // Story reads what has happened to a call. A call that is not known has an empty story. In a handler it holds at least
@@ -185,8 +192,11 @@ func (b *Bus) read(ctx context.Context, callID string) (*Story, error) {
 }
 
 // Known reports whether a call has begun. It asks the stream's leader, for a fact about a call that a replica has not
-// heard of yet must not be lost.
+// heard of yet must not be lost. That a call has begun is asked once.
 func (b *Bus) Known(ctx context.Context, callID string) (bool, error) {
+	if b.known.Contains(callID) {
+		return true, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	request, err := json.Marshal(map[string]string{"last_by_subj": Subject(callID, &callv1.CallReceived{})})
@@ -203,6 +213,7 @@ func (b *Bus) Known(ctx context.Context, callID string) (bool, error) {
 	}
 	switch {
 	case answer.Error == nil:
+		b.known.Add(callID, struct{}{})
 		return true, nil
 	case answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
 		return false, nil

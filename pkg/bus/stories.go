@@ -8,8 +8,14 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// storiesKept is how many calls a service remembers.
-const storiesKept = 1000
+// callsKept is how many calls a service remembers.
+const callsKept = 1000
+
+// newCache makes room for something about as many calls. The one used longest ago goes first.
+func newCache[T any]() *lru.Cache[string, T] {
+	c, _ := lru.New[string, T](callsKept) // it fails for a size below 1
+	return c
+}
 
 // stories remembers what was last read of calls. Events do not change and are stored in order, so the next read needs
 // only what came later, and a replica that lags behind takes nothing back. What a broker may have lost is forgotten: on
@@ -21,8 +27,7 @@ type stories struct {
 }
 
 func newStories() *stories {
-	byCall, _ := lru.New[string, *Story](storiesKept) // it fails for a size below 1
-	return &stories{byCall: byCall}
+	return &stories{byCall: newCache[*Story]()}
 }
 
 // find gives what is remembered of a call, or an empty story.
