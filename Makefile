@@ -52,6 +52,7 @@ gen: $(BIN)/buf-$(BUF) $(BIN)/protoc-gen-go-$(PROTOC_GEN_GO) $(BIN)/protoc-gen-c
 	buf generate
 	go generate ./pkg/config
 	go test ./services/internal/doctable -update
+	go test ./services/trunkline/stack -run UsersOfNATS -update
 
 .PHONY: tidy
 tidy: ## bring go.work and every go.mod up to date

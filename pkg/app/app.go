@@ -11,12 +11,12 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"runtime/debug"
-	"syscall"
+	"slices"
+	"strconv"
+	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -65,19 +65,24 @@ type Options struct {
 	Dev     bool
 	// UnsignedWebhooks lets webhooks in that nobody signed: for development, and refused elsewhere.
 	UnsignedWebhooks bool
+	// NKeys are the seeds of the services' users of NATS, where each has its own and not Secrets.NATSNKey.
+	NKeys map[string]config.Secret
 	// Listeners are opened already, by the name of what is served on them; the others are opened as configured.
 	Listeners map[string]net.Listener
 }
 
-// Main runs one service as a process of its own and exits.
+// Main runs one service as a process of its own and exits. With the word health it asks that process how it is.
 func Main(s Service) {
 	err := func() error {
+		ctx, stop := UntilStopped()
+		defer stop()
+		if len(os.Args) == 2 && os.Args[1] == healthCommand {
+			return Health(ctx, ConfigPath(), "")
+		}
 		o, err := Load(ConfigPath())
 		if err != nil {
 			return err
 		}
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-		defer stop()
 		return Run(ctx, o, s)
 	}()
 	if err != nil {
@@ -86,7 +91,8 @@ func Main(s Service) {
 	}
 }
 
-// Load reads the configuration file and the secrets. NATS_URL goes before the file's nats.url.
+// Load reads the configuration file and the secrets. NATS_URL goes before the file's nats.url, and NATS_REPLICAS before
+// its nats.replicas.
 func Load(path string) (Options, error) {
 	cfg, err := config.Load(path)
 	if err != nil {
@@ -94,6 +100,13 @@ func Load(path string) (Options, error) {
 	}
 	if url := os.Getenv("NATS_URL"); url != "" {
 		cfg.NATS.URL = url
+	}
+	if text := os.Getenv("NATS_REPLICAS"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || !slices.Contains([]int{1, 3, 5}, n) {
+			return Options{}, fmt.Errorf("NATS_REPLICAS: must be 1, 3 or 5, not %q", text)
+		}
+		cfg.NATS.Replicas = n
 	}
 	secrets, err := config.LoadSecrets(os.Getenv)
 	if err != nil {
@@ -106,7 +119,8 @@ func Load(path string) (Options, error) {
 // otherwise. What a service holds is a few tens of megabytes: Go's own 100 would have it collect many times a second.
 const gcPercent = 400
 
-// Run runs services in this process until the context ends or one of them fails. They stop together.
+// Run runs services in this process until the context ends or one of them fails. They stop together. How they are can be
+// asked until the last has stopped.
 func Run(ctx context.Context, o Options, services ...Service) error {
 	if o.UnsignedWebhooks && !o.Dev {
 		return errors.New("unsigned webhooks are for development alone: set DAILY_PINLESS_HMAC and DAILY_WEBHOOK_HMAC")
@@ -132,10 +146,16 @@ func Run(ctx context.Context, o Options, services ...Service) error {
 	registry := newRegistry()
 	busMetrics, httpMetrics, dailyMetrics := bus.NewMetrics(registry), newHTTPMetrics(registry), newDailyMetrics(registry)
 	ready := newReadiness()
+	ctx, refuse := context.WithCancelCause(ctx)
+	defer refuse(nil)
 	group, ctx := errgroup.WithContext(ctx)
+	var serving sync.WaitGroup
 	for _, s := range services {
-		log := o.Log.With("service", s.Name)
-		nc, err := Connect(o.Config, s.Name, log)
+		log, secrets := o.Log.With("service", s.Name), o.Secrets
+		if key, ok := o.NKeys[s.Name]; ok {
+			secrets.NATSNKey = key
+		}
+		nc, err := Connect(o.Config, secrets, s.Name, log, refuse)
 		if err != nil {
 			return err
 		}
@@ -146,11 +166,13 @@ func Run(ctx context.Context, o Options, services ...Service) error {
 		}
 		b := bus.New(s.Name, js, log, busMetrics)
 		env := &Env{
-			Config: o.Config, Secrets: o.Secrets, Log: log, Bus: b, Timers: timer.Timers{Bus: b}, Registry: registry,
+			Config: o.Config, Secrets: secrets, Log: log, Bus: b, Timers: timer.Timers{Bus: b}, Registry: registry,
 			Ready: ready.of(s.Name, nc), Dev: o.Dev, UnsignedWebhooks: o.UnsignedWebhooks,
 			listeners: o.Listeners, http: httpMetrics, daily: dailyMetrics,
 		}
+		serving.Add(1)
 		group.Go(func() error {
+			defer serving.Done()
 			if err := awaitSetup(ctx, env, s.Needs); err != nil || ctx.Err() != nil {
 				return err
 			}
@@ -163,33 +185,17 @@ func Run(ctx context.Context, o Options, services ...Service) error {
 		})
 	}
 	admin := &Env{Config: o.Config, Log: o.Log, listeners: o.Listeners, http: httpMetrics}
-	group.Go(func() error { return admin.HTTP(ctx, "admin", o.Config.Listen.Admin, adminMux(registry, ready)) })
-	return group.Wait()
-}
-
-// Connect connects to NATS and stays connected: it tries for ever, also the first time. Nothing is buffered while it is
-// away, so that a publish fails at once instead of appearing to work.
-func Connect(cfg *config.Config, name string, log *slog.Logger) (*nats.Conn, error) {
-	options := []nats.Option{
-		nats.Name(name), nats.CustomInboxPrefix("_INBOX_" + name),
-		nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.RetryOnFailedConnect(true), nats.ReconnectBufSize(-1),
-		nats.PingInterval(10 * time.Second), nats.MaxPingsOutstanding(2),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil {
-				log.Warn("NATS is away", "err", err)
-			}
-		}),
-		nats.ReconnectHandler(func(*nats.Conn) { log.Info("NATS is back") }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { log.Error("NATS", "err", err) }),
+	asked, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	group.Go(func() error { return admin.HTTP(asked, "admin", o.Config.Listen.Admin, adminMux(registry, ready)) })
+	group.Go(func() error { serving.Wait(); end(); return nil })
+	if err := group.Wait(); err != nil {
+		return err
 	}
-	if cfg.NATS.Credentials != "" {
-		options = append(options, nats.UserCredentials(cfg.NATS.Credentials))
+	if cause := context.Cause(ctx); errors.Is(cause, ErrRefused) {
+		return cause
 	}
-	nc, err := nats.Connect(cfg.NATS.URL, options...)
-	if err != nil {
-		return nil, fmt.Errorf("connect to NATS: %w", err)
-	}
-	return nc, nil
+	return nil
 }
 
 // awaitSetup waits until what the service needs is there: somebody runs `trunkline setup`.
@@ -209,18 +215,6 @@ func awaitSetup(ctx context.Context, env *Env, needs bus.Needs) error {
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
-}
-
-// AwaitConnected waits until the connection is there.
-func AwaitConnected(ctx context.Context, nc *nats.Conn) error {
-	for !nc.IsConnected() {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("connect to NATS: %w", ctx.Err())
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-	return nil
 }
 
 // ConfigPath is where the configuration file is, unless a flag says otherwise.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -76,7 +77,16 @@ func TestARequestUnderWayIsFinished(t *testing.T) {
 	}()
 	<-g.entered
 	p.end()
-	eventually(t, "nobody new is let in", func() bool { status, _ := p.get(p.doors["admin"]); return status == 0 })
+	eventually(t, "nobody new is let in", func() bool {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(p.doors["door"], "http://"))
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	})
+	if status, _ := p.get(p.doors["admin"] + "/healthz"); status != 200 {
+		t.Errorf("health of a process that ends: %d", status)
+	}
 	select {
 	case <-p.done:
 		t.Error("the process has ended with a request under way")

@@ -4,10 +4,10 @@ package bus
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"time"
 
@@ -66,8 +66,7 @@ func (b *Bus) Publish(ctx context.Context, callID string, m proto.Message) (*Eve
 			if err != nil {
 				return nil, err
 			}
-			if stored == nil { // a replica that lags behind, or what is remembered has been lost
-				b.stories.forget(callID)
+			if stored == nil { // a replica that lags behind
 				if err := pause(ctx); err != nil {
 					return nil, err
 				}
@@ -174,7 +173,7 @@ func (b *Bus) Story(ctx context.Context, callID string) (*Story, error) {
 func (b *Bus) read(ctx context.Context, callID string) (*Story, error) {
 	connection := b.JS.Conn().Stats().Reconnects
 	known := b.stories.find(callID, connection)
-	messages, err := b.reader.read(ctx, callID, known.last()+1)
+	messages, err := b.reader.story(ctx, callID, known.last()+1)
 	if err != nil || len(messages) == 0 {
 		return known, err
 	}
@@ -191,43 +190,59 @@ func (b *Bus) read(ctx context.Context, callID string) (*Story, error) {
 	return story, nil
 }
 
-// Known reports whether a call has begun. It asks the stream's leader, for a fact about a call that a replica has not
-// heard of yet must not be lost. That a call has begun is asked once.
+// Known reports whether a call has begun; that it has is asked once. What is not known for certain is an error: a fact
+// about a call must not be lost because a replica has not heard of the call yet.
 func (b *Bus) Known(ctx context.Context, callID string) (bool, error) {
 	if b.known.Contains(callID) {
 		return true, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	request, err := json.Marshal(map[string]string{"last_by_subj": Subject(callID, &callv1.CallReceived{})})
-	if err != nil {
-		return false, err
-	}
-	msg, err := b.JS.Conn().RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+Stream, request)
+	known, err := b.begun(ctx, callID)
 	if err != nil {
 		return false, fmt.Errorf("look for call %s: %w", callID, err)
 	}
-	var answer struct{ Error *jetstream.APIError }
-	if err := json.Unmarshal(msg.Data, &answer); err != nil {
-		return false, fmt.Errorf("look for call %s: %w", callID, err)
-	}
-	switch {
-	case answer.Error == nil:
+	if known {
 		b.known.Add(callID, struct{}{})
-		return true, nil
-	case answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
-		return false, nil
 	}
-	return false, fmt.Errorf("look for call %s: %w", callID, answer.Error)
+	return known, nil
 }
 
-// Find reads one event of a call by its key, such as RoomReady.1; nil if it is not there.
-func (b *Bus) Find(ctx context.Context, callID, key string) (*Event, error) {
-	story, err := b.Story(ctx, callID)
-	if err != nil {
-		return nil, err
+// begun asks the nearest replica whether a call has begun, and, if that says no, the leader: by a write whose condition
+// cannot hold, for the refusal names the subject's last sequence. The leader's own read could not be limited to the
+// subjects that a service may read.
+func (b *Bus) begun(ctx context.Context, callID string) (bool, error) {
+	subject := Subject(callID, &callv1.CallReceived{})
+	if msg, err := b.reader.last(ctx, subject); err != nil || msg != nil {
+		return msg != nil, err
 	}
-	return story.Find(key), nil
+	for {
+		_, err := b.JS.PublishMsg(ctx, &nats.Msg{Subject: subject}, jetstream.WithExpectLastSequencePerSubject(math.MaxInt64))
+		var refused *jetstream.APIError
+		switch {
+		case errors.As(err, &refused) && refused.ErrorCode == codeWrongLast:
+			return refused.Description != "wrong last sequence: 0", nil
+		case apiCode(err) != codeInFlight && apiCode(err) != codeTooMany:
+			return false, err
+		}
+		if err := pause(ctx); err != nil {
+			return false, err
+		}
+	}
+}
+
+// Find reads one event of a call by its key, such as RoomReady.1; nil if it is not there. A replica may not have it yet.
+func (b *Bus) Find(ctx context.Context, callID, key string) (*Event, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	msg, err := b.reader.last(ctx, subjectRoot+"."+callID+"."+key)
+	if err != nil {
+		return nil, fmt.Errorf("read %s.%s: %w", callID, key, err)
+	}
+	if msg == nil {
+		return nil, nil
+	}
+	return decodeRead(msg)
 }
 
 const readTimeout = 5 * time.Second
@@ -286,11 +301,14 @@ func (b *Bus) store(ctx context.Context, e *Event, condition jetstream.PublishOp
 	return nil
 }
 
+// pauseFor is how long one waits for what is about to be stored, or to reach a replica.
+const pauseFor = 20 * time.Millisecond
+
 func pause(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(20 * time.Millisecond):
+	case <-time.After(pauseFor):
 		return nil
 	}
 }

@@ -68,9 +68,11 @@ const (
 func Subject(callID string, m proto.Message) string { return subjectRoot + "." + callID + "." + Key(m) }
 
 // Filter is the subjects of one kind of event, over all calls.
-func Filter(m proto.Message) string {
-	filter := subjectRoot + ".*." + nameOf(m)
-	if len(ruleOf(m).GetSuffix()) > 0 {
+func Filter(m proto.Message) string { return filterOf(nameOf(m), ruleOf(m)) }
+
+func filterOf(name string, rule *callv1.Rule) string {
+	filter := subjectRoot + ".*." + name
+	if len(rule.GetSuffix()) > 0 {
 		filter += ".>"
 	}
 	return filter
@@ -152,15 +154,23 @@ func decode(subject string, header nats.Header, data []byte, seq uint64, stored 
 // decodeRead makes an event of a message as a direct get gives it, with what was stored beside it in headers.
 func decodeRead(m *nats.Msg) (*Event, error) {
 	subject := m.Header.Get(jetstream.SubjectHeader)
-	seq, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+	seq, err := sequence(m)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", subject, err)
+		return nil, err
 	}
 	stored, err := time.Parse(time.RFC3339Nano, m.Header.Get(jetstream.TimeStampHeaer))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", subject, err)
 	}
 	return decode(subject, m.Header, m.Data, seq, stored)
+}
+
+func sequence(m *nats.Msg) (uint64, error) {
+	seq, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("read %s: %w", m.Header.Get(jetstream.SubjectHeader), err)
+	}
+	return seq, nil
 }
 
 func join(name, suffix string) string {

@@ -16,7 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// reader asks the stream for the events of a call, by JetStream's direct get of several messages (ADR 31 of NATS). All
+// reader asks the stream for events, by JetStream's direct get of several messages (ADR 31 of NATS). All
 // answers come to one inbox, so that no read needs a subscription of its own.
 type reader struct {
 	nc *nats.Conn
@@ -37,27 +37,60 @@ type answer struct {
 // askAgain is how long an answer may take: one that was on its way when a connection broke never comes.
 const askAgain = time.Second
 
-// read gives what the stream holds of a call from a sequence on, in the order of the stream. An answer may be a
+// request is a direct get of several messages.
+type request struct {
+	// Last asks for the last message on each subject of a filter.
+	Last []string `json:"multi_last,omitempty"`
+	// Next asks for all messages on the subjects of a filter, Most at a time.
+	Next string `json:"next_by_subj,omitempty"`
+	Most int    `json:"batch,omitempty"`
+	From uint64 `json:"seq,omitempty"`
+}
+
+// story gives what the stream holds of a call from a sequence on, in the order of the stream. An answer may be a
 // replica's that lags behind.
-func (r *reader) read(ctx context.Context, callID string, from uint64) ([]*nats.Msg, error) {
-	request, err := json.Marshal(struct {
-		Filters []string `json:"multi_last"`
-		From    uint64   `json:"seq,omitempty"`
-	}{[]string{subjectRoot + "." + callID + ".>"}, from})
+func (r *reader) story(ctx context.Context, callID string, from uint64) ([]*nats.Msg, error) {
+	return r.read(ctx, request{Last: []string{subjectRoot + "." + callID + ".>"}, From: from}, "No Results")
+}
+
+// page gives what the stream holds of all calls from a sequence on, up to so many messages.
+func (r *reader) page(ctx context.Context, from uint64, most int) ([]*nats.Msg, error) {
+	return r.read(ctx, request{Next: subjectRoot + ".>", Most: most, From: from}, "Message Not Found")
+}
+
+// read asks until there is a whole answer. none is what the broker says when it has nothing of the kind.
+func (r *reader) read(ctx context.Context, asked request, none string) ([]*nats.Msg, error) {
+	data, err := json.Marshal(asked)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		messages, err := r.ask(ctx, request)
+		messages, err := r.ask(ctx, data, none)
 		if !errors.Is(err, errNoAnswer) || ctx.Err() != nil {
 			return messages, err
 		}
 	}
 }
 
+// last gives the message that the stream holds on a subject, or nil. The answer may be a replica's that lags behind.
+func (r *reader) last(ctx context.Context, subject string) (*nats.Msg, error) {
+	msg, err := r.nc.RequestWithContext(ctx, jetstream.DefaultAPIPrefix+"DIRECT.GET."+Stream+"."+subject, nil)
+	if err != nil {
+		return nil, err
+	}
+	switch status := msg.Header.Get("Status"); status {
+	case "":
+		return msg, nil
+	case "404":
+		return nil, nil
+	default:
+		return nil, fmt.Errorf("the broker answers %s %s", status, msg.Header.Get("Description"))
+	}
+}
+
 var errNoAnswer = errors.New("no answer, or only a part of one")
 
-func (r *reader) ask(ctx context.Context, request []byte) ([]*nats.Msg, error) {
+func (r *reader) ask(ctx context.Context, request []byte, none string) ([]*nats.Msg, error) {
 	token, a, err := r.expect()
 	if err != nil {
 		return nil, err
@@ -78,7 +111,7 @@ func (r *reader) ask(ctx context.Context, request []byte) ([]*nats.Msg, error) {
 	status, description := a.end.Header.Get("Status"), a.end.Header.Get("Description")
 	switch {
 	case status == "204":
-	case status == "404" && description == "No Results":
+	case status == "404" && description == none:
 		return nil, nil
 	case status == "503":
 		return nil, nats.ErrNoResponders

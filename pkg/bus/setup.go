@@ -4,9 +4,8 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -22,6 +21,10 @@ type Needs struct {
 	Timers bool
 	// Buckets are key-value buckets that the service uses.
 	Buckets []jetstream.KeyValueConfig
+	// Follows is set for a service that follows the whole stream; see [Bus.Follow].
+	Follows bool
+	// Speaks are subjects outside of the streams on which the service's own processes speak with one another.
+	Speaks []string
 }
 
 // Settings are what an installation chooses about its streams.
@@ -35,36 +38,20 @@ type Settings struct {
 func TimerStream(service string) string { return "TIMERS_" + service }
 
 // Setup creates what the services need, or brings it up to date. It is the one place where streams, consumers and
-// buckets come from, and may be run again at any time. say is told of each change.
+// buckets come from, and may be run again at any time. say is told of each change before the first is made. If one of
+// them could lose what is stored or promised, nothing is changed.
 func Setup(ctx context.Context, js jetstream.JetStream, s Settings, say func(string), needs ...Needs) error {
-	streams := []jetstream.StreamConfig{{
-		Name: Stream, Description: "Every event of every call", Subjects: []string{subjectRoot + ".>"},
-		Duplicates: 2 * time.Minute, AllowDirect: true, DenyDelete: true,
-	}, {
-		Name: DeadLetters, Description: "What could not be handled", Subjects: []string{deadRoot + ".>", redriveRoot + ".>"},
-		Duplicates: 2 * time.Minute, AllowDirect: true,
-	}}
-	for _, n := range needs {
-		if n.Timers {
-			streams = append(streams, jetstream.StreamConfig{
-				Name: TimerStream(n.Service), Description: "Timers of " + n.Service, Subjects: []string{TimerSet + "." + n.Service + ".>", TimerFired + "." + n.Service + ".>", TimerCancelled + "." + n.Service},
-				AllowMsgSchedules: true, AllowMsgTTL: true, MaxMsgsPerSubject: 1, Duplicates: 2 * time.Minute, AllowDirect: true,
-			})
-		}
+	plan, err := MakePlan(ctx, js, s, needs...)
+	if err != nil {
+		return err
 	}
-	for _, config := range streams {
-		config.Storage, config.Retention = jetstream.FileStorage, jetstream.LimitsPolicy
-		config.Replicas, config.MaxAge = max(s.Replicas, 1), s.MaxAge
-		if err := setupStream(ctx, js, config, say); err != nil {
-			return err
-		}
+	if err := plan.Refused(false); err != nil {
+		return err
 	}
-	for _, n := range needs {
-		if err := setupService(ctx, js, s, say, n); err != nil {
-			return err
-		}
+	for _, c := range plan.Changes {
+		say(c.Text)
 	}
-	return nil
+	return plan.Apply(ctx, false)
 }
 
 // The first tokens of the subjects of timers; the service's name is the second.
@@ -74,80 +61,104 @@ const (
 	TimerCancelled = "cancelled" // cancelled.<service>, the last one taken back
 )
 
-func setupStream(ctx context.Context, js jetstream.JetStream, config jetstream.StreamConfig, say func(string)) error {
-	_, err := js.Stream(ctx, config.Name)
-	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound):
-		say("create stream " + config.Name)
-		_, err = js.CreateStream(ctx, config)
-	case err == nil:
-		_, err = js.UpdateStream(ctx, config)
+// streams are those of the record, and one for each service's timers.
+func streams(s Settings, needs []Needs) []jetstream.StreamConfig {
+	configs := []jetstream.StreamConfig{{
+		Name: Stream, Description: "Every event of every call", Subjects: []string{subjectRoot + ".>"},
+		Duplicates: 2 * time.Minute, AllowDirect: true, DenyDelete: true,
+	}, {
+		Name: DeadLetters, Description: "What could not be handled", Subjects: []string{deadRoot + ".>", redriveRoot + ".>"},
+		Duplicates: 2 * time.Minute, AllowDirect: true,
+	}}
+	for _, n := range needs {
+		if n.Timers {
+			configs = append(configs, jetstream.StreamConfig{
+				Name: TimerStream(n.Service), Description: "Timers of " + n.Service, Subjects: []string{TimerSet + "." + n.Service + ".>", TimerFired + "." + n.Service + ".>", TimerCancelled + "." + n.Service},
+				AllowMsgSchedules: true, AllowMsgTTL: true, MaxMsgsPerSubject: 1, Duplicates: 2 * time.Minute, AllowDirect: true,
+			})
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("stream %s: %w", config.Name, err)
+	for i := range configs {
+		c := &configs[i]
+		c.Storage, c.Retention = jetstream.FileStorage, jetstream.LimitsPolicy
+		c.Replicas, c.MaxAge = max(s.Replicas, 1), s.MaxAge
 	}
-	return nil
+	return configs
 }
 
-func setupService(ctx context.Context, js jetstream.JetStream, s Settings, say func(string), n Needs) error {
-	consumers := map[string]string{} // stream to filters
+// consumer is a service's durable consumer of a stream.
+type consumer struct {
+	stream string
+	jetstream.ConsumerConfig
+}
+
+func (c consumer) String() string { return "consumer " + c.Durable + " of " + c.stream }
+
+func (n Needs) consumers() (all []consumer) {
+	consume := func(stream string, filters ...string) {
+		all = append(all, consumer{stream, jetstream.ConsumerConfig{
+			Durable: n.Service, FilterSubjects: filters, AckPolicy: jetstream.AckExplicitPolicy,
+			AckWait: AckWait, MaxDeliver: -1, MaxAckPending: 10_000,
+		}})
+	}
 	if len(n.Events) > 0 {
 		filters := make([]string, len(n.Events))
 		for i, e := range n.Events {
 			filters[i] = Filter(e)
 		}
-		consumers[Stream] = strings.Join(filters, " ")
-		consumers[DeadLetters] = redriveRoot + "." + n.Service + ".>"
+		consume(Stream, filters...)
+		consume(DeadLetters, redriveRoot+"."+n.Service+".>")
 	}
 	if n.Timers {
-		consumers[TimerStream(n.Service)] = TimerFired + "." + n.Service + ".>"
+		consume(TimerStream(n.Service), TimerFired+"."+n.Service+".>")
 	}
-	for stream, filters := range consumers {
-		config := jetstream.ConsumerConfig{
-			Durable: n.Service, FilterSubjects: strings.Fields(filters), AckPolicy: jetstream.AckExplicitPolicy,
-			AckWait: AckWait, MaxDeliver: -1, MaxAckPending: 10_000,
-		}
-		_, err := js.Consumer(ctx, stream, n.Service)
-		if errors.Is(err, jetstream.ErrConsumerNotFound) {
-			say("create consumer " + n.Service + " of " + stream)
-		}
-		if _, err := js.CreateOrUpdateConsumer(ctx, stream, config); err != nil {
-			return fmt.Errorf("consumer %s of %s: %w", n.Service, stream, err)
-		}
-	}
-	for _, bucket := range n.Buckets {
-		bucket.Replicas = max(s.Replicas, 1)
-		_, err := js.KeyValue(ctx, bucket.Bucket)
-		if errors.Is(err, jetstream.ErrBucketNotFound) {
-			say("create bucket " + bucket.Bucket)
-		}
-		if _, err := js.CreateOrUpdateKeyValue(ctx, bucket); err != nil {
-			return fmt.Errorf("bucket %s: %w", bucket.Bucket, err)
-		}
-	}
-	return nil
+	return all
 }
 
-// Check reports the first thing that a service needs and that is not there.
+// filtersOf gives a consumer's filters in one of the three ways in which NATS keeps them.
+func filtersOf(c jetstream.ConsumerConfig) []string {
+	switch {
+	case c.FilterSubject != "":
+		return []string{c.FilterSubject}
+	case len(c.FilterSubjects) == 0:
+		return []string{">"}
+	}
+	return c.FilterSubjects
+}
+
+// buckets are those of all services. One that several of them use is the same for all.
+func buckets(s Settings, needs []Needs) (configs []jetstream.KeyValueConfig) {
+	for _, n := range needs {
+		for _, c := range n.Buckets {
+			if !slices.ContainsFunc(configs, func(other jetstream.KeyValueConfig) bool { return other.Bucket == c.Bucket }) {
+				c.Replicas, c.History = max(s.Replicas, 1), max(c.History, 1)
+				configs = append(configs, c)
+			}
+		}
+	}
+	return configs
+}
+
+// Check reports the first thing that a service needs and that is not there: a stream, a consumer, a filter of a
+// consumer, as after an upgrade without a setup, or a bucket. It only asks for what a service has the right to ask for.
 func Check(ctx context.Context, js jetstream.JetStream, n Needs) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	streams := []string{Stream}
-	if len(n.Events) > 0 {
-		streams = append(streams, DeadLetters)
-	}
-	if n.Timers {
-		streams = append(streams, TimerStream(n.Service))
-	}
-	for _, stream := range streams {
-		if stream == Stream && len(n.Events) == 0 {
-			if _, err := js.Stream(ctx, stream); err != nil {
-				return fmt.Errorf("stream %s: %w", stream, err)
-			}
-			continue
+	if len(n.Events) == 0 {
+		if _, err := js.Stream(ctx, Stream); err != nil {
+			return fmt.Errorf("stream %s: %w", Stream, err)
 		}
-		if _, err := js.Consumer(ctx, stream, n.Service); err != nil {
-			return fmt.Errorf("consumer %s of %s: %w", n.Service, stream, err)
+	}
+	for _, want := range n.consumers() {
+		cons, err := js.Consumer(ctx, want.stream, want.Durable)
+		if err != nil {
+			return fmt.Errorf("%s: %w", want, err)
+		}
+		have := filtersOf(cons.CachedInfo().Config)
+		for _, filter := range want.FilterSubjects {
+			if !slices.Contains(have, filter) {
+				return fmt.Errorf("%s lacks the filter %s", want, filter)
+			}
 		}
 	}
 	for _, bucket := range n.Buckets {

@@ -3,6 +3,8 @@
 package call
 
 import (
+	"time"
+
 	"github.com/trunkline/trunkline/pkg/bus"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 )
@@ -50,7 +52,10 @@ func (s *State) Apply(e *bus.Event) {
 		a.over(e.Time, "bot exited: %s", m.GetReason())
 	case *callv1.ForwardStarted:
 		a := s.attempt(m.GetAttempt())
-		a.Forward, a.ForwardAt = m, e.Time
+		a.Forward, a.ForwardAt = m, later(a.ForwardAt, e.Time)
+	case *callv1.ForwardRepeated:
+		a := s.attempt(m.GetAttempt())
+		a.Repeats, a.ForwardAt = max(a.Repeats, m.GetNumber()), later(a.ForwardAt, e.Time)
 	case *callv1.ForwardFailed:
 		a := s.attempt(m.GetAttempt())
 		a.ForwardFailed = m
@@ -66,6 +71,13 @@ func (s *State) Apply(e *bus.Event) {
 	default:
 		s.applyLeg(e)
 	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // joined takes note of a bot in its room. The number is Daily's word: it makes no attempt of what is none.

@@ -51,7 +51,8 @@ type Attempt struct {
 	ExitedAt      time.Time
 	Failed        *callv1.BotFailed
 	Forward       *callv1.ForwardStarted
-	ForwardAt     time.Time
+	ForwardAt     time.Time // of the last request
+	Repeats       uint32    // how often the request was repeated
 	ForwardFailed *callv1.ForwardFailed
 
 	// What ended it, and when. Empty while it may still come to something.

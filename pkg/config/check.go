@@ -35,10 +35,13 @@ func checkNATS(d *document, c *Config) {
 	for server := range strings.SplitSeq(c.NATS.URL, ",") {
 		server = strings.TrimSpace(server)
 		if u, err := url.Parse(server); err == nil && u.User != nil {
-			d.report("nats.url", "must hold no password or token: name a file in nats.credentials")
+			d.report("nats.url", "must hold no password or token: set NATS_NKEY, or name a file in nats.credentials")
 			continue
 		}
 		checkURL(d, "nats.url", server, false, "nats", "tls", "ws", "wss")
+	}
+	if (c.NATS.TLS.Cert == "") != (c.NATS.TLS.Key == "") {
+		d.report("nats.tls", "must name both cert and key, or neither")
 	}
 	positive(d, "nats.max_age", c.NATS.MaxAge)
 }

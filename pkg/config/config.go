@@ -26,15 +26,26 @@ type Config struct {
 	Gateway   Gateway          `yaml:"gateway"`
 	Agents    map[string]Agent `yaml:"agents"` // by name
 	Routes    []Route          `yaml:"routes"` // in the order of the file
-	Log       Log              `yaml:"log"`
+	// Drain is how long bot-scheduler, told to stop, takes no new calls and
+	// waits for its bots; 0: it stops at once, and they live on.
+	Drain time.Duration `yaml:"drain"`
+	Log   Log           `yaml:"log"`
 }
 
 // NATS says where the record of every call is kept.
 type NATS struct {
 	URL         string        `yaml:"url"`         // servers, separated by commas
 	Credentials string        `yaml:"credentials"` // path of a credentials file, or empty
-	Replicas    int           `yaml:"replicas"`    // copies of streams and buckets: 1, 3 or 5
-	MaxAge      time.Duration `yaml:"max_age"`     // how long the stream keeps a call
+	TLS         TLS           `yaml:"tls"`
+	Replicas    int           `yaml:"replicas"` // copies of streams and buckets: 1, 3 or 5
+	MaxAge      time.Duration `yaml:"max_age"`  // how long the stream keeps a call
+}
+
+// TLS names PEM files for the connection to NATS. Without them a server at tls:// is checked by the system's roots.
+type TLS struct {
+	CA   string `yaml:"ca"`   // of the server's certificate
+	Cert string `yaml:"cert"` // our own, where the server wants one
+	Key  string `yaml:"key"`  // of cert
 }
 
 // Listen holds an address (host:port) for each door.

@@ -138,7 +138,7 @@ gateway: {url: "bots.example.com:80"}
 ` + minimal, `
 2: public_url: must be an address https://…
 3: nats.url: must be an address nats://…, tls://…, ws://… or wss://…
-3: nats.url: must hold no password or token: name a file in nats.credentials
+3: nats.url: must hold no password or token: set NATS_NKEY, or name a file in nats.credentials
 4: listen.admin: 127.0.0.1:9090 is taken by listen.gateway (127.0.0.1:9090)
 4: listen.control: must be host:port, such as "127.0.0.1:8080" or ":8080"
 4: listen.ingress: must be host:port, such as "127.0.0.1:8080" or ":8080"

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/nats-io/nkeys"
 )
 
 // The secrets, by the environment variable that holds each. With _FILE at the
@@ -20,6 +22,7 @@ const (
 	EnvDailyPinlessHMAC = "DAILY_PINLESS_HMAC" // signs dial-in webhooks
 	EnvDailyWebhookHMAC = "DAILY_WEBHOOK_HMAC" // signs domain webhooks
 	EnvTrunklineSecret  = "TRUNKLINE_SECRET"   // signs the bots' tokens
+	EnvNATSNKey         = "NATS_NKEY"          // the seed of the process's NATS user, where NATS has users
 )
 
 // minSecret is the least length of TRUNKLINE_SECRET, in characters.
@@ -35,6 +38,7 @@ type Secrets struct {
 	DailyPinlessHMAC []Secret // base64
 	DailyWebhookHMAC []Secret // base64
 	TrunklineSecret  []Secret
+	NATSNKey         Secret
 }
 
 // LoadSecrets reads the secrets by getenv, such as os.Getenv. Every problem is
@@ -70,6 +74,10 @@ func LoadSecrets(getenv func(string) string) (Secrets, error) {
 		s.TrunklineSecret = values
 		return checkLength(values)
 	})
+	read(EnvNATSNKey, func(values []Secret) error {
+		s.NATSNKey = first(values)
+		return checkSeed(values)
+	})
 	if err := errors.Join(errs...); err != nil {
 		return Secrets{}, err
 	}
@@ -91,6 +99,8 @@ func (s Secrets) Require(names ...string) error {
 			set = first(s.DailyWebhookHMAC) != ""
 		case EnvTrunklineSecret:
 			set = first(s.TrunklineSecret) != ""
+		case EnvNATSNKey:
+			set = s.NATSNKey != ""
 		default:
 			errs = append(errs, fmt.Errorf("%s is not a secret of Trunkline", name))
 			continue
@@ -107,6 +117,7 @@ var purpose = map[string]string{
 	EnvDailyPinlessHMAC: "the hmac of Daily's dial-in configuration",
 	EnvDailyWebhookHMAC: "the hmac of Daily's domain webhook",
 	EnvTrunklineSecret:  fmt.Sprintf("a random text of at least %d characters, the same for every service", minSecret),
+	EnvNATSNKey:         "the seed of the service's NATS user; trunkline nats keys makes one for each",
 }
 
 // isSecretName reports whether an environment variable holds a secret of ours.
@@ -181,6 +192,18 @@ func checkLength(values []Secret) error {
 	for i, v := range values {
 		if len(v) < minSecret {
 			return fmt.Errorf("%s must have at least %d characters", ordinal(i, values), minSecret)
+		}
+	}
+	return nil
+}
+
+func checkSeed(values []Secret) error {
+	if len(values) > 1 {
+		return errors.New("must be one seed")
+	}
+	for _, v := range values {
+		if prefix, _, err := nkeys.DecodeSeed([]byte(v.Reveal())); err != nil || prefix != nkeys.PrefixByteUser {
+			return errors.New("must be the seed of an NKey of a user, which begins with SU")
 		}
 	}
 	return nil

@@ -34,6 +34,12 @@ type ID struct {
 	N      uint32 // the attempt, or 0
 }
 
+// Fired is a timer that has fired.
+type Fired struct {
+	ID
+	At time.Time // by the broker's clock, as the times of events are
+}
+
 func (id ID) String() string { return fmt.Sprintf("%s.%s.%d", id.Name, id.CallID, id.N) }
 
 // Timers are a service's timers.
@@ -66,7 +72,7 @@ func (t Timers) Cancel(ctx context.Context, id ID) error {
 
 // Handler is asked what a timer that has fired means for its call now. What it returns decides what becomes of the
 // timer, as with the bus's handlers.
-type Handler func(context.Context, ID) error
+type Handler func(context.Context, Fired) error
 
 // Run hands the service's fired timers to the handlers, by name, until the context ends.
 func (t Timers) Run(ctx context.Context, handlers map[string]Handler) error {
@@ -79,11 +85,15 @@ func (t Timers) Run(ctx context.Context, handlers map[string]Handler) error {
 		if err != nil {
 			return bus.Drop(err)
 		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return bus.Drop(err)
+		}
 		handle, ok := handlers[id.Name]
 		if !ok {
 			return bus.Drop(fmt.Errorf("no handler for timer %s", id))
 		}
-		return handle(bus.WithCause(ctx, "timer."+id.String()), id)
+		return handle(bus.WithCause(ctx, "timer."+id.String()), Fired{id, meta.Timestamp})
 	})
 }
 

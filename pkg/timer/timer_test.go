@@ -23,8 +23,8 @@ func start(t *testing.T) (timer.Timers, chan timer.ID) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- timers.Run(ctx, map[string]timer.Handler{"budget": func(_ context.Context, id timer.ID) error {
-			fired <- id
+		done <- timers.Run(ctx, map[string]timer.Handler{"budget": func(_ context.Context, f timer.Fired) error {
+			fired <- f.ID
 			return nil
 		}})
 	}()

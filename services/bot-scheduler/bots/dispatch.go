@@ -26,9 +26,10 @@ const (
 
 // RoomReady writes down that the attempt is owed a bot. From here on it waits in line, whatever becomes of this process.
 func (s *Scheduler) RoomReady(ctx context.Context, in bus.In[*callv1.RoomReady]) error {
+	owner, taken := s.owner()
 	return s.addJob(ctx, task{
 		CallID: in.CallID, Attempt: in.Data.GetAttempt(), Agent: in.Data.GetAgent(),
-		Arrived: in.Story.Began(), Owner: s.instance, Taken: time.Now(),
+		Arrived: in.Story.Began(), Owner: owner, Taken: taken,
 	})
 }
 
@@ -66,13 +67,20 @@ func (s *Scheduler) dispatch(ctx context.Context) error {
 			case unknown:
 				stands[entry.Agent] = true
 			case toStart:
-				slot := s.reserveSlot(entry.task)
+				slot, open := "", s.door.TryRLock()
+				if open {
+					slot = s.reserveSlot(entry.task)
+				}
 				if slot == "" {
+					if open {
+						s.door.RUnlock()
+					}
 					stands[entry.Agent] = true
 					s.ledger.leaveInLine(entry)
 					continue
 				}
 				group.Go(func() error {
+					defer s.door.RUnlock()
 					waits, err := s.start(ctx, entry.task, slot)
 					s.ledger.end(entry, waits, err)
 					return s.told(entry.task, "start a bot", err)

@@ -122,28 +122,28 @@ func (s *Scheduler) forwardGone(ctx context.Context, callID string, f *callv1.Fo
 	there := a.Joined && !a.Left && a.BotLives() && a.Ready.GetSign() != callv1.Sign_SIGN_DIALIN_READY
 	failed := &callv1.ForwardFailed{Attempt: f.GetAttempt(), Reason: errGone.Error(), Gone: there}
 	for _, before := range c.Attempts {
-		failed.Gone = failed.Gone || before.ForwardFailed != nil && before.ForwardFailed.GetReason() == errNotFound.Error()
+		failed.Gone = failed.Gone || before.ForwardFailed.GetNotFound()
 	}
 	if !failed.Gone {
-		failed.Reason = errNotFound.Error()
+		failed.Reason, failed.NotFound = errNotFound.Error(), true
 	}
 	return s.forwardFailed(ctx, callID, failed, errGone)
 }
 
 // ForwardDoubt settles a forward that has no result yet: by presence, or by sending the same request again.
-func (s *Scheduler) ForwardDoubt(ctx context.Context, id timer.ID) error {
-	story, err := s.Bus.Story(ctx, id.CallID)
+func (s *Scheduler) ForwardDoubt(ctx context.Context, f timer.Fired) error {
+	story, err := s.Bus.Story(ctx, f.CallID)
 	if err != nil {
 		return err
 	}
 	c := call.Read(story)
-	a := c.Attempt(id.N)
-	if c.Ended != nil || c.Forwarded != nil || a == nil || a.Forward == nil || a.ForwardFailed != nil {
+	if !inDoubt(c, f) {
 		return nil
 	}
-	ctx = bus.WithCause(ctx, id.CallID+"."+bus.Key(a.Forward))
+	a := c.Attempt(f.N)
+	ctx = bus.WithCause(ctx, f.CallID+"."+bus.Key(a.Forward))
 	if c.LegsAlive() > 0 {
-		return ifNotOver(s.forwarded(ctx, id.CallID, a.Forward))
+		return ifNotOver(s.forwarded(ctx, f.CallID, a.Forward))
 	}
 	present, err := s.Daily.RoomPresence(ctx, a.Forward.GetRoom())
 	if err != nil && !errors.Is(err, daily.ErrNotFound) {
@@ -151,26 +151,51 @@ func (s *Scheduler) ForwardDoubt(ctx context.Context, id timer.ID) error {
 	}
 	for _, who := range present {
 		if _, _, bot := call.ParseBot(who.UserID); !bot {
-			return ifNotOver(s.forwarded(ctx, id.CallID, a.Forward))
+			return ifNotOver(s.forwarded(ctx, f.CallID, a.Forward))
 		}
 	}
 	if !a.BotLives() { // nobody is there to take the caller, and no sign that he came
-		return ifNotOver(s.forwardFailed(ctx, id.CallID, &callv1.ForwardFailed{Attempt: id.N, Reason: "the bot left while the call was being forwarded"}, errRefused))
+		return ifNotOver(s.forwardFailed(ctx, f.CallID, &callv1.ForwardFailed{Attempt: f.N, Reason: "the bot left while the call was being forwarded"}, errRefused))
 	}
-	if err := s.watch(ctx, id, answerWait); err != nil {
+	return s.repeat(ctx, f, c)
+}
+
+// inDoubt reports whether nothing is known of the request that a timer was set for. A timer from before the last
+// request, delivered again, asks nothing: the one that was set with that request is still to fire.
+func inDoubt(c *call.State, f timer.Fired) bool {
+	a := c.Attempt(f.N)
+	return c.Ended == nil && c.Forwarded == nil && a != nil && a.Forward != nil && a.ForwardFailed == nil && !f.At.Before(a.ForwardAt)
+}
+
+// repeat sends the request once more. It is written down before: should this process die meanwhile, it is again a
+// request that nothing is known of, and time for a sign of it must pass.
+func (s *Scheduler) repeat(ctx context.Context, f timer.Fired, c *call.State) error {
+	if err := s.watch(ctx, f.ID, answerWait); err != nil {
 		return err
 	}
-	err = s.Daily.PinlessCallUpdate(ctx, c.Received.GetDailyCallId(), c.Received.GetCallDomain(), a.Forward.GetSipUri())
+	intent, err := s.Bus.Decide(ctx, f.CallID, func(story *bus.Story) (proto.Message, error) {
+		now := call.Read(story)
+		if !inDoubt(now, f) || now.CallerIn() {
+			return nil, nil
+		}
+		return &callv1.ForwardRepeated{Attempt: f.N, Number: now.Attempt(f.N).Repeats + 1}, nil
+	})
+	if err != nil || intent == nil {
+		return err
+	}
+	ctx = bus.WithCause(ctx, intent.ID())
+	forward := c.Attempt(f.N).Forward
+	err = s.Daily.PinlessCallUpdate(ctx, c.Received.GetDailyCallId(), c.Received.GetCallDomain(), forward.GetSipUri())
 	switch {
 	case err == nil:
-		return ifNotOver(s.forwarded(ctx, id.CallID, a.Forward))
+		return ifNotOver(s.forwarded(ctx, f.CallID, forward))
 	case errors.Is(err, daily.ErrNotFound) && !daily.Doubtful(err):
 		// Gone, or done: had it been done, there would have been a sign by now.
-		return ifNotOver(s.forwardGone(ctx, id.CallID, a.Forward))
+		return ifNotOver(s.forwardGone(ctx, f.CallID, forward))
 	case errors.Is(err, daily.ErrRefused) && !daily.Doubtful(err):
-		return ifNotOver(s.forwardFailed(ctx, id.CallID, &callv1.ForwardFailed{Attempt: id.N, Reason: err.Error()}, errRefused))
+		return ifNotOver(s.forwardFailed(ctx, f.CallID, &callv1.ForwardFailed{Attempt: f.N, Reason: err.Error()}, errRefused))
 	}
-	s.Log.Warn("the forward is still in doubt", "call_id", id.CallID, "attempt", id.N, "err", errors.Join(err, s.watch(ctx, id, 0)))
+	s.Log.Warn("the forward is still in doubt", "call_id", f.CallID, "attempt", f.N, "err", errors.Join(err, s.watch(ctx, f.ID, 0)))
 	return nil
 }
 

@@ -83,54 +83,23 @@ func origin(instance string) int {
 }
 
 func (s *Scheduler) followJobs(ctx context.Context) error {
-	return follow(ctx, s.jobs, func(e jetstream.KeyValueEntry) {
-		if e.Operation() != jetstream.KeyValuePut {
-			s.ledger.strike(e.Key())
-			return
-		}
+	return follow(ctx, s.jobs, func(key string, value []byte) {
 		var t task
-		if json.Unmarshal(e.Value(), &t) == nil {
+		if value == nil {
+			s.ledger.strike(key)
+		} else if json.Unmarshal(value, &t) == nil {
 			s.ledger.add(t, false)
 		}
 	}, s.ledger.tasksKnown)
 }
 
 func (s *Scheduler) followSlots(ctx context.Context) error {
-	return follow(ctx, s.Slots.KV, func(e jetstream.KeyValueEntry) {
-		if e.Operation() != jetstream.KeyValuePut {
-			s.ledger.free(e.Key())
-			return
-		}
+	return follow(ctx, s.Slots.KV, func(key string, value []byte) {
 		var holder slots.Holder
-		if json.Unmarshal(e.Value(), &holder) == nil {
-			s.ledger.seat(e.Key(), taskKey(holder.CallID, holder.Attempt))
+		if value == nil {
+			s.ledger.free(key)
+		} else if json.Unmarshal(value, &holder) == nil {
+			s.ledger.seat(key, taskKey(holder.CallID, holder.Attempt))
 		}
 	}, s.ledger.slotsKnown)
-}
-
-// follow shows every entry of a bucket, as it is and as it changes, until the context ends. It closes known when all that
-// was there has been shown.
-func follow(ctx context.Context, kv jetstream.KeyValue, see func(jetstream.KeyValueEntry), known chan struct{}) error {
-	watcher, err := kv.WatchAll(ctx)
-	if err != nil {
-		return fmt.Errorf("watch bucket %s: %w", kv.Bucket(), err)
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case e, ok := <-watcher.Updates():
-			if !ok {
-				if ctx.Err() != nil {
-					return nil
-				}
-				return fmt.Errorf("watch bucket %s: closed", kv.Bucket())
-			}
-			if e == nil { // once, after what was there
-				close(known)
-				continue
-			}
-			see(e)
-		}
-	}
 }

@@ -5,6 +5,7 @@ package bots
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -45,8 +46,9 @@ func (p *processes) Start(_ context.Context, s Start) error {
 		return err
 	}
 	pid, exited, err := keeper.Start(p.self, environ(basicEnv, os.LookupEnv), keeper.Spec{
-		NATS: p.env.Config.NATS, Log: p.env.Config.Log, Lease: s.Lease, TTL: s.Agent.Lease,
+		NATS: p.env.Config.NATS, NKey: p.env.Secrets.NATSNKey.Reveal(), Log: p.env.Config.Log, Lease: s.Lease, TTL: s.Agent.Lease,
 		Argv: argv, Dir: s.Agent.Dir, Env: botEnv(s.Agent, os.LookupEnv), Job: s.Job, KillGrace: s.Agent.KillGrace, Cause: s.Cause,
+		Handover: !p.env.Dev,
 	})
 	if err != nil {
 		return err
@@ -63,25 +65,33 @@ func (p *processes) Start(_ context.Context, s Start) error {
 	return nil
 }
 
-// Close stops the bots of a world that ends with this process. Elsewhere they live on under their keepers.
-func (p *processes) Close(ctx context.Context) {
-	if !p.env.Dev {
-		return
-	}
-	p.mu.Lock()
-	all := make(map[int]<-chan struct{}, len(p.keepers))
-	for pid, exited := range p.keepers {
-		all[pid] = exited
-		_ = syscall.Kill(pid, syscall.SIGTERM) // gone already is well
-	}
-	p.mu.Unlock()
-	for _, exited := range all {
+// Wait waits until the last keeper has ended, and with it what it had to report.
+func (p *processes) Wait(ctx context.Context) {
+	for _, exited := range p.living() {
 		select {
 		case <-exited:
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// Close stops the bots where they end with this process: in a world of its own, and where it has waited for them.
+// Elsewhere they live on under their keepers.
+func (p *processes) Close(ctx context.Context) {
+	if !p.env.Dev && p.env.Config.Drain == 0 {
+		return
+	}
+	for pid := range p.living() {
+		_ = syscall.Kill(pid, syscall.SIGTERM) // gone already is well
+	}
+	p.Wait(ctx)
+}
+
+func (p *processes) living() map[int]<-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.keepers)
 }
 
 func botEnv(agent config.Agent, lookup func(string) (string, bool)) []string {

@@ -58,21 +58,21 @@ func valid(c *call.State, attempt uint32) error {
 }
 
 // Deadline gives the attempt's bot up if it has not shown itself ready.
-func (s *Scheduler) Deadline(ctx context.Context, id timer.ID) error {
+func (s *Scheduler) Deadline(ctx context.Context, f timer.Fired) error {
+	story, err := s.Bus.Story(ctx, f.CallID)
+	if err != nil {
+		return err
+	}
+	if a := call.Read(story).Attempt(f.N); a != nil && a.Room.GetResumed() {
+		return s.deadlineInCall(ctx, f, a)
+	}
 	again := time.Duration(0)
-	_, err := s.Bus.Decide(ctx, id.CallID, func(story *bus.Story) (proto.Message, error) {
+	_, err = s.Bus.DecideOn(ctx, story, func(story *bus.Story) (proto.Message, error) {
 		again = 0
 		c := call.Read(story)
-		a := c.Attempt(id.N)
-		if valid(c, id.N) != nil || a.Starting == nil || a.Over() {
+		a := c.Attempt(f.N)
+		if valid(c, f.N) != nil || a.Starting == nil || a.Over() {
 			return nil, nil
-		}
-		if a.Room.GetResumed() {
-			// The caller is with it already. Whether it has joined, only the domain webhook could have told.
-			if a.Ready != nil || s.Config.PublicURL == "" {
-				return nil, nil
-			}
-			return &callv1.BotFailed{Attempt: id.N, Reason: "not ready in time"}, nil
 		}
 		if a.Forward != nil || c.CallerIn() {
 			return nil, nil
@@ -85,12 +85,12 @@ func (s *Scheduler) Deadline(ctx context.Context, id timer.ID) error {
 			again = left // it has claimed the call, and may take as long again to ask for the caller
 			return nil, nil
 		}
-		return &callv1.BotFailed{Attempt: id.N, Reason: "not ready in time"}, nil
+		return &callv1.BotFailed{Attempt: f.N, Reason: "not ready in time"}, nil
 	})
 	if err != nil || again == 0 {
 		return err
 	}
-	return s.Timers.Set(ctx, id, time.Now().Add(again))
+	return s.Timers.Set(ctx, f.ID, time.Now().Add(again))
 }
 
 // DialinReady forwards the caller for a bot that is alive and does not ask for him.
@@ -107,18 +107,6 @@ func (s *Scheduler) DialinReady(ctx context.Context, in bus.In[*callv1.DialinRea
 		return ifNotOver(err)
 	}
 	return ifNotOver(s.forward(ctx, in.CallID, a.N))
-}
-
-// ParticipantJoined is how a bot shows itself ready that takes over a caller who is in the room already.
-func (s *Scheduler) ParticipantJoined(ctx context.Context, in bus.In[*callv1.ParticipantJoined]) error {
-	callID, attempt, bot := call.ParseBot(in.Data.GetUserId())
-	if !bot || callID != in.CallID {
-		return nil
-	}
-	if a := call.Read(in.Story).Attempt(attempt); a == nil || !a.Room.GetResumed() {
-		return nil
-	}
-	return ifNotOver(s.ready(ctx, callID, attempt, callv1.Sign_SIGN_JOINED, in.Data.GetSessionId()))
 }
 
 // ifNotOver takes as done what came too late to be.

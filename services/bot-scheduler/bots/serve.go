@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"sync"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
@@ -41,6 +43,7 @@ func NewService(further map[string]Backend) app.Service {
 			},
 			Timers:  true,
 			Buckets: []jetstream.KeyValueConfig{budget.Bucket, slots.Bucket, jobsBucket},
+			Speaks:  []string{slots.StopSubjects},
 		},
 		Secrets: []string{config.EnvDailyAPIKey, config.EnvTrunklineSecret},
 		Serve:   func(ctx context.Context, env *app.Env) error { return serve(ctx, env, further) },
@@ -60,7 +63,9 @@ type Scheduler struct {
 
 	instance string // of this process
 	backends map[string]Backend
-	origin   int // where the dispatcher's next search for a slot begins
+	patience time.Duration // how long it waits for its bots when it is told to stop
+	door     sync.RWMutex  // held to read while a bot is started, and locked when none is to be any more
+	origin   int           // where the dispatcher's next search for a slot begins
 	jobs     jetstream.KeyValue
 	ledger   *ledger
 	life     context.Context // what the process does for a call goes on when the request that asked for it has gone
@@ -70,7 +75,9 @@ type Scheduler struct {
 type Backend interface {
 	// Start starts a bot. An error means that none has been started; a doubt is no error: the lease settles it.
 	Start(ctx context.Context, s Start) error
-	// Close stops the bots that die with this process, where there are any.
+	// Wait waits until no bot is left that it has started, or until the context ends.
+	Wait(ctx context.Context)
+	// Close stops the bots that end with this process, where there are any.
 	Close(ctx context.Context)
 }
 
@@ -100,27 +107,33 @@ func serve(ctx context.Context, env *app.Env, further map[string]Backend) error 
 		instance: instance, origin: origin(instance), backends: backends,
 		jobs: jobs, ledger: newLedger(slotMetrics(env)),
 	}
+	if !env.Dev {
+		s.patience = env.Config.Drain
+	}
 	for name, agent := range env.Config.Agents {
 		if s.backends[agent.Backend] == nil {
 			return fmt.Errorf("agents.%s.backend: there is no %q", name, agent.Backend)
 		}
 	}
-	// The dispatcher and the requests under way outlive the context until the handlers have finished.
+	// The dispatcher and the requests under way outlive the rest until the handlers have finished.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	s.life = life
+	work, stop := context.WithCancel(life)
+	defer stop()
 
 	var background errgroup.Group
 	background.Go(func() error { return s.dispatch(life) })
 
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.followJobs(ctx) })
-	group.Go(func() error { return s.followSlots(ctx) })
-	group.Go(func() error { return s.consume(ctx) })
+	group, working := errgroup.WithContext(work)
+	group.Go(func() error { s.drain(ctx, working, env.Ready); stop(); return nil })
+	group.Go(func() error { return s.followJobs(working) })
+	group.Go(func() error { return s.followSlots(working) })
+	group.Go(func() error { return s.consume(working) })
 	group.Go(func() error {
-		return s.Timers.Run(ctx, map[string]timer.Handler{deadlineTimer: s.Deadline, forwardTimer: s.ForwardDoubt})
+		return s.Timers.Run(working, map[string]timer.Handler{deadlineTimer: s.Deadline, forwardTimer: s.ForwardDoubt})
 	})
-	group.Go(func() error { return env.HTTP(ctx, "gateway", s.Config.Listen.Gateway, s.Gateway()) })
+	group.Go(func() error { return env.HTTP(working, "gateway", s.Config.Listen.Gateway, s.Gateway()) })
 	env.Ready.Yes()
 	err = group.Wait()
 	end()

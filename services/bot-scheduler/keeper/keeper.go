@@ -41,11 +41,14 @@ const (
 	// broker that comes back within the lease is in time.
 	callTimeout = 2 * time.Second
 	renewAgain  = 500 * time.Millisecond
+
+	toldToStop = "the keeper was told to stop"
 )
 
 // Spec is what a keeper is started with, on its standard input: it holds secrets.
 type Spec struct {
 	NATS      config.NATS     `json:"nats"`
+	NKey      string          `json:"nkey"`
 	Log       config.Log      `json:"log"`
 	Lease     slots.Lease     `json:"lease"` // as the scheduler has taken it
 	TTL       time.Duration   `json:"ttl"`   // of the renewals
@@ -55,6 +58,8 @@ type Spec struct {
 	Job       json.RawMessage `json:"job"` // for the bot's standard input
 	KillGrace time.Duration   `json:"kill_grace"`
 	Cause     string          `json:"cause"` // the intent that led to this
+	// Handover is set where a call outlives its keeper: a bot that is ended with it does not end its call.
+	Handover bool `json:"handover"`
 }
 
 // Start starts a keeper, in an environment without secrets: the bot can read it. It lives on when this process dies. The channel is closed when it has exited.
@@ -131,7 +136,8 @@ func run(spec Spec, log *slog.Logger) error {
 
 	cfg := config.Default()
 	cfg.NATS = spec.NATS
-	nc, err := app.Connect(cfg, "bot-scheduler", log)
+	// What is refused is logged: a bot in a call goes on until its lease ends.
+	nc, err := app.Connect(cfg, config.Secrets{NATSNKey: config.Secret(spec.NKey)}, "bot-scheduler", log, func(error) {})
 	if err != nil {
 		return err
 	}
@@ -199,13 +205,17 @@ func (k *keeper) keep(told <-chan *nats.Msg, terminate <-chan os.Signal) error {
 		select {
 		case <-k.bot.exited:
 			<-started
-			return k.report(k.bot.result(k.stopped))
+			status, reason := k.bot.result(k.stopped)
+			if status == 0 && k.stopped == toldToStop && k.spec.Handover {
+				status = -1 // so that another takes its place
+			}
+			return k.report(status, reason)
 		case <-renewal.C:
 			renewal.Reset(k.check())
 		case <-told:
 			renewal.Reset(k.check())
 		case <-terminate:
-			k.stop(slots.Stop{Reason: "the keeper was told to stop"})
+			k.stop(slots.Stop{Reason: toldToStop})
 		case <-last.C:
 			k.log.Error("the lease cannot be renewed: the bot is killed")
 			k.stopped = "the lease could not be renewed"

@@ -168,6 +168,9 @@ func (s *Slots) Revoke(ctx context.Context, key, callID string, attempt uint32, 
 	}
 }
 
+// StopSubjects is where keepers are told to look at their leases.
+const StopSubjects = "keeper.*.*"
+
 // StopSubject is where a keeper is told to look at its lease.
 func StopSubject(callID string, attempt uint32) string {
 	return fmt.Sprintf("keeper.%s.%d", callID, attempt)

@@ -63,8 +63,8 @@ func (c *Control) CallEnded(ctx context.Context, in bus.In[*callv1.CallEnded]) e
 }
 
 // Limit looks at a call whose limit is reached.
-func (c *Control) Limit(ctx context.Context, id timer.ID) error {
-	story, err := c.Bus.Story(ctx, id.CallID)
+func (c *Control) Limit(ctx context.Context, f timer.Fired) error {
+	story, err := c.Bus.Story(ctx, f.CallID)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,8 @@ var Service = app.Service{
 			&callv1.LegConnected{}, &callv1.LegSeen{}, &callv1.LegFailed{}, &callv1.LegEnded{}, &callv1.LegLost{}, &callv1.ParticipantLeft{},
 			&callv1.EndRequested{}, &callv1.CallEnded{},
 		},
-		Timers: true,
+		Timers:  true,
+		Follows: true,
 	},
 	Serve: serve,
 }

@@ -29,6 +29,7 @@ var Service = app.Service{
 			&callv1.CallReceived{}, &callv1.AttemptRequested{}, &callv1.CallEnded{}, &callv1.LegConnected{},
 		},
 		Buckets: []jetstream.KeyValueConfig{budget.Bucket},
+		Follows: true,
 	},
 	Secrets: []string{config.EnvDailyAPIKey},
 	Serve:   serve,

@@ -230,7 +230,7 @@ func await(ctx context.Context, what string, done <-chan struct{}) error {
 
 // newJS connects to the bed's broker.
 func (b *bed) newJS(log *slog.Logger) (*nats.Conn, jetstream.JetStream, error) {
-	nc, err := app.Connect(b.Config, "bot-scheduler", log)
+	nc, err := app.Connect(b.Config, config.Secrets{}, "bot-scheduler", log, func(error) {})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -73,6 +73,9 @@ func (f *fleet) Start(_ context.Context, s bots.Start) error {
 	return nil
 }
 
+// Wait does not: the bots' world ends when it is told to.
+func (f *fleet) Wait(context.Context) {}
+
 // Close has the bots vanish with their world.
 func (f *fleet) Close(context.Context) {
 	f.stop()

@@ -4,26 +4,25 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"github.com/trunkline/trunkline/pkg/app"
 )
 
 // Main runs the command line and exits.
 func Main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := app.UntilStopped()
 	defer stop()
 	root := &cobra.Command{
 		Use: "trunkline", Short: "The call plane for Pipecat phone bots on Daily",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(devCommand(), demoCommand(), serveCommand(), setupCommand(), simCommand(), callsCommand(), dlqCommand(), benchCommand())
+	root.AddCommand(devCommand(), demoCommand(), serveCommand(), setupCommand(), simCommand(), callsCommand(), dlqCommand(), benchCommand(), natsCommand(), healthCommand(), superviseCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "trunkline:", err)
 		os.Exit(1)

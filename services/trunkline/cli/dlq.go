@@ -5,6 +5,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -24,7 +25,11 @@ func dlqCommand() *cobra.Command {
 	open := func(cmd *cobra.Command) (jetstream.JetStream, func(), error) {
 		cfg := config.Default()
 		cfg.NATS.URL = nats
-		return connect(cmd, app.Options{Config: cfg, Log: app.NewLog(cmd.ErrOrStderr(), cfg.Log)})
+		secrets, err := config.LoadSecrets(os.Getenv)
+		if err != nil {
+			return nil, nil, err
+		}
+		return connect(cmd, app.Options{Config: cfg, Secrets: secrets, Log: app.NewLog(cmd.ErrOrStderr(), cfg.Log)})
 	}
 	cmd.AddCommand(dlqListCommand(open), dlqRedriveCommand(open))
 	return cmd

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -10,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trunkline/trunkline/pkg/app"
-	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/services/trunkline/stack"
 )
 
@@ -56,48 +56,17 @@ func serveCommand() *cobra.Command {
 	return cmd
 }
 
-func setupCommand() *cobra.Command {
-	var p place
-	cmd := &cobra.Command{
-		Use: "setup", Short: "Create the streams, consumers and buckets that the services need", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			o, err := p.load()
-			if err != nil {
-				return err
-			}
-			js, done, err := connect(cmd, o)
-			if err != nil {
-				return err
-			}
-			defer done()
-			settings := bus.Settings{Replicas: o.Config.NATS.Replicas, MaxAge: o.Config.NATS.MaxAge}
-			changes := 0
-			say := func(what string) {
-				changes++
-				fmt.Fprintln(cmd.OutOrStdout(), what)
-			}
-			if err := bus.Setup(cmd.Context(), js, settings, say, stack.Needs()...); err != nil {
-				return err
-			}
-			if changes == 0 {
-				fmt.Fprintln(cmd.OutOrStdout(), "everything is there")
-			}
-			return nil
-		},
-	}
-	p.flags(cmd)
-	return cmd
-}
-
 // connect gives a client of the installation's NATS. It waits for one that is not up yet.
 func connect(cmd *cobra.Command, o app.Options) (jetstream.JetStream, func(), error) {
-	nc, err := app.Connect(o.Config, "trunkline", o.Log)
+	ctx, refuse := context.WithCancelCause(cmd.Context())
+	nc, err := app.Connect(o.Config, o.Secrets, "trunkline", o.Log, refuse)
 	if err != nil {
 		return nil, nil, err
 	}
 	told := time.AfterFunc(time.Second, func() { fmt.Fprintln(cmd.ErrOrStderr(), "waiting for NATS; --nats and nats.url say where it is") })
 	defer told.Stop()
-	if err := app.AwaitConnected(cmd.Context(), nc); err != nil {
+	cmd.SetContext(ctx) // what NATS refuses ends the command
+	if err := app.AwaitConnected(ctx, nc); err != nil {
 		nc.Close()
 		return nil, nil, err
 	}

@@ -15,26 +15,27 @@ import (
 	"github.com/trunkline/trunkline/pkg/call"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 	"github.com/trunkline/trunkline/services/daily-sim/sim"
+	"github.com/trunkline/trunkline/services/trunkline/storm"
 )
 
 // A bot's token speaks for its own call alone.
 func TestABotThatAsksForAnothersCallerDoesNotGetHim(t *testing.T) {
 	w := watched(t, options{slots: 3})
-	first := w.connected(w.place(sim.CallSpec{}))
+	first := w.Connected(w.Place(sim.CallSpec{}))
 	w.change("bot-scheduler", "sim, bot", `sim, bot, "--ask-for-call=`+first.ID+`"`)
 
-	second := w.connected(w.place(sim.CallSpec{}))
+	second := w.Connected(w.Place(sim.CallSpec{}))
 	if refused := w.awaitLogged("bot-scheduler", "sim-bot: ask for the caller: "); !strings.HasPrefix(refused, "403 ") {
 		t.Errorf("the bot was answered: %s", refused)
 	}
 	for _, phone := range []sim.Call{first, second} { // each with his own bot, once
-		now, _ := w.sim.Call(phone.ID)
-		own := call.RoomName(w.id(phone), 1)
+		now, _ := w.Sim.Call(phone.ID)
+		own := call.RoomName(w.ID(phone), 1)
 		if now.State != sim.Connected || now.Legs != 1 || now.Forwards != 1 || now.Refused != 0 || !slices.Equal(now.Rooms, []string{own}) {
 			t.Errorf("%s, %d legs in %v, forwarded %d times and refused %d times", now.State, now.Legs, now.Rooms, now.Forwards, now.Refused)
 		}
 	}
-	w.hangUp(first, second)
+	w.HangUp(first, second)
 	w.cleared()
 }
 
@@ -46,7 +47,7 @@ func TestNoProcessOutlivesABadBot(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := watched(t, options{slots: 1, flags: flags, agent: "linger: 500ms, kill_grace: 1s"})
-			phone := w.connected(w.place(sim.CallSpec{}))
+			phone := w.Connected(w.Place(sim.CallSpec{}))
 			here := living()
 			if len(here) != 2 {
 				t.Fatalf("there are %v, want a bot and its keeper", here)
@@ -58,14 +59,14 @@ func TestNoProcessOutlivesABadBot(t *testing.T) {
 				}
 				here = append(here, proc{pid: pid})
 			}
-			w.hangUp(phone)
+			w.HangUp(phone)
 			w.cleared()
 			for _, p := range here {
 				if exists(p.pid) {
 					t.Errorf("%s is still there", p)
 				}
 			}
-			exited := w.expect(phone, "BotExited.1").Data.(*callv1.BotExited)
+			exited := w.Expect(phone, "BotExited.1").Data.(*callv1.BotExited)
 			if killed := strings.Contains(exited.GetReason(), "killed"); killed != strings.Contains(flags, "ignore") {
 				t.Errorf("it exited with %s", exited)
 			}
@@ -76,19 +77,19 @@ func TestNoProcessOutlivesABadBot(t *testing.T) {
 // Nobody reports the exit of a bot that has died with its keeper. Its empty room is no sign that the caller has gone.
 func TestACallerWhoseBotDiesWithItsKeeperIsNotTakenToHaveGone(t *testing.T) {
 	w := watched(t, options{slots: 2, flags: `, "--never-ask"`, agent: "lease: 4s, kill_grace: 1s"})
-	phone := w.place(sim.CallSpec{})
-	w.expect(phone, "DialinReady.1")
-	bot, ok := botOf(w.id(phone), 1)
+	phone := w.Place(sim.CallSpec{})
+	w.Expect(phone, "DialinReady.1")
+	bot, ok := botOf(w.ID(phone), 1)
 	if !ok {
 		t.Fatal("there is no bot")
 	}
 	signal(t, syscall.SIGKILL, bot.parent) // the kernel sends the bot after it
-	phone = w.connected(phone)
-	w.expect(phone, "CallConnected")
-	if second := call.RoomName(w.id(phone), 2); phone.Legs != 1 || !slices.Equal(phone.Rooms, []string{second}) {
-		t.Errorf("%d legs in %v\n%s", phone.Legs, phone.Rooms, w.told(phone))
+	phone = w.Connected(phone)
+	w.Expect(phone, "CallConnected")
+	if second := call.RoomName(w.ID(phone), 2); phone.Legs != 1 || !slices.Equal(phone.Rooms, []string{second}) {
+		t.Errorf("%d legs in %v\n%s", phone.Legs, phone.Rooms, w.Told(phone))
 	}
-	w.hangUp(phone)
+	w.HangUp(phone)
 	w.cleared()
 }
 
@@ -104,9 +105,9 @@ func TestABotThatWakesUpLateNeverGetsTheCaller(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := watched(t, options{slots: 2, flags: `, "--stand-still-attempts=1", "--ignore-sigterm"`, agent: c.agent})
-			phone := w.place(sim.CallSpec{})
-			w.expect(phone, "BotStarted.1")
-			late, ok := botOf(w.id(phone), 1)
+			phone := w.Place(sim.CallSpec{})
+			w.Expect(phone, "BotStarted.1")
+			late, ok := botOf(w.ID(phone), 1)
 			if !ok {
 				t.Fatal("there is no bot")
 			}
@@ -118,10 +119,10 @@ func TestABotThatWakesUpLateNeverGetsTheCaller(t *testing.T) {
 				asleep = append(asleep, late.parent)
 			}
 
-			phone = w.connected(phone)
-			w.expect(phone, "CallConnected")
+			phone = w.Connected(phone)
+			w.Expect(phone, "CallConnected")
 			if c.keeper {
-				w.expect(phone, "BotExited.1") // on the word of the lease alone
+				w.Expect(phone, "BotExited.1") // on the word of the lease alone
 				if passed := time.Since(began); passed < lease-time.Second {
 					t.Errorf("the slot was given away after %s", passed)
 				}
@@ -132,23 +133,23 @@ func TestABotThatWakesUpLateNeverGetsTheCaller(t *testing.T) {
 					t.Errorf("the late bot was answered: %s", refused)
 				}
 			}
-			w.poll(soon, "the late bot's end", func() string {
+			w.Poll(storm.Soon, "the late bot's end", func() string {
 				if exists(late.pid) || exists(late.parent) {
 					return fmt.Sprint(living())
 				}
 				return ""
 			})
-			now, _ := w.sim.Call(phone.ID)
-			if second := call.RoomName(w.id(phone), 2); now.State != sim.Connected || now.Legs != 1 || now.Refused != 0 || !slices.Equal(now.Rooms, []string{second}) {
-				t.Errorf("%s, %d legs in %v\n%s", now.State, now.Legs, now.Rooms, w.told(phone))
+			now, _ := w.Sim.Call(phone.ID)
+			if second := call.RoomName(w.ID(phone), 2); now.State != sim.Connected || now.Legs != 1 || now.Refused != 0 || !slices.Equal(now.Rooms, []string{second}) {
+				t.Errorf("%s, %d legs in %v\n%s", now.State, now.Legs, now.Rooms, w.Told(phone))
 			}
-			if s := w.state(phone); s.Attempt(1).Forward != nil || s.Attempt(1).Ready != nil || len(s.Attempts) != 2 {
-				t.Errorf("the late bot had a say\n%s", w.told(phone))
+			if s := w.State(phone); s.Attempt(1).Forward != nil || s.Attempt(1).Ready != nil || len(s.Attempts) != 2 {
+				t.Errorf("the late bot had a say\n%s", w.Told(phone))
 			}
-			if most := w.sim.Stats().Bots.MaxLive; most > 2 {
+			if most := w.Sim.Stats().Bots.MaxLive; most > 2 {
 				t.Errorf("%d bots were in rooms at once", most)
 			}
-			w.hangUp(phone)
+			w.HangUp(phone)
 			w.cleared()
 		})
 	}
@@ -165,12 +166,12 @@ func signal(t *testing.T, s syscall.Signal, pids ...int) {
 
 // change starts a part again with another configuration.
 func (w *world) change(part, from, to string) {
-	w.t.Helper()
+	w.T.Helper()
 	p := w.part(part)
 	path := p.argv[len(p.argv)-1]
 	text, err := os.ReadFile(path)
 	if err != nil || !strings.Contains(string(text), from) {
-		w.t.Fatalf("no %q in %s: %v", from, path, err)
+		w.T.Fatalf("no %q in %s: %v", from, path, err)
 	}
 	p.kill(syscall.SIGTERM)
 	w.write(path, strings.Replace(string(text), from, to, 1))

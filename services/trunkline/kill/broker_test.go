@@ -16,22 +16,22 @@ import (
 func TestNoBotOutlivesItsLeaseWhenTheBrokerIsAway(t *testing.T) {
 	const slots, lease, margin = 4, 4 * time.Second, 2 * time.Second
 	w := watched(t, options{slots: slots, agent: "lease: 4s, kill_grace: 1s"})
-	old := w.placeMany(slots, sim.CallSpec{})
+	old := w.PlaceMany(slots, sim.CallSpec{})
 	for _, phone := range old {
-		w.connected(phone)
-		w.expect(phone, "CallConnected")
+		w.Connected(phone)
+		w.Expect(phone, "CallConnected")
 	}
-	waiting := w.placeMany(3, sim.CallSpec{})
+	waiting := w.PlaceMany(3, sim.CallSpec{})
 	for _, phone := range waiting {
-		w.expect(phone, "RoomReady.1")
+		w.Expect(phone, "RoomReady.1")
 	}
 	most := w.countBots()
 
 	away := time.Now()
 	w.part("nats").kill(syscall.SIGKILL)
 	last := away
-	w.during(lease+2*margin, "without the broker", func() string {
-		if live := w.sim.Stats().Bots.List; len(botsLiving())+len(live) > 0 {
+	w.During(lease+2*margin, "without the broker", func() string {
+		if live := w.Sim.Stats().Bots.List; len(botsLiving())+len(live) > 0 {
 			last = time.Now()
 			if last.Sub(away) > lease+margin {
 				return fmt.Sprintf("%s after its end %v and %v are there", last.Sub(away), botsLiving(), live)
@@ -43,20 +43,20 @@ func TestNoBotOutlivesItsLeaseWhenTheBrokerIsAway(t *testing.T) {
 
 	w.part("nats").start()
 	for _, phone := range old { // who has held on gets another bot
-		w.expect(phone, "BotReady.2")
-		if now, _ := w.sim.Call(phone.ID); now.State != sim.Connected || now.Legs != 1 {
-			t.Errorf("an old caller: %s %s, %d legs\n%s", now.State, now.Why, now.Legs, w.told(phone))
+		w.Expect(phone, "BotReady.2")
+		if now, _ := w.Sim.Call(phone.ID); now.State != sim.Connected || now.Legs != 1 {
+			t.Errorf("an old caller: %s %s, %d legs\n%s", now.State, now.Why, now.Legs, w.Told(phone))
 		}
 	}
-	w.hangUp(old...)
-	for _, phone := range append(waiting, w.place(sim.CallSpec{})) {
-		w.hangUp(w.connected(phone))
+	w.HangUp(old...)
+	for _, phone := range append(waiting, w.Place(sim.CallSpec{})) {
+		w.HangUp(w.Connected(phone))
 	}
 	w.cleared()
 	if n := most(); n > slots {
 		t.Errorf("%d bots lived at once, with %d slots", n, slots)
 	}
-	if n := w.sim.Stats().Bots.MaxLive; n > slots {
+	if n := w.Sim.Stats().Bots.MaxLive; n > slots {
 		t.Errorf("%d bots were in rooms at once, with %d slots", n, slots)
 	}
 }
@@ -76,6 +76,6 @@ func (w *world) countBots() (most func() int) {
 		}
 	})
 	stop := sync.OnceFunc(func() { close(done); group.Wait() })
-	w.t.Cleanup(stop)
+	w.T.Cleanup(stop)
 	return func() int { stop(); return n }
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/trunkline/trunkline/pkg/guard"
 	"github.com/trunkline/trunkline/services/daily-sim/sim"
 	"github.com/trunkline/trunkline/services/trunkline/stack"
+	"github.com/trunkline/trunkline/services/trunkline/storm"
 )
 
 // A test that cannot fail proves nothing: with any one guard broken, the promise does not hold, and it is seen.
@@ -27,15 +28,15 @@ func TestEveryGuardIsMissedWhenItIsBroken(t *testing.T) {
 			w := newWorld(t, options{
 				slots: 8, flags: ", --outstay", agent: "lease: 3s, kill_grace: 1s, linger: 500ms", daily: ", janitor_interval: 5m, presence_settle: 10m",
 				broken: broken, sim: func(c *sim.Config) {
-					badDay("404", 1)(c)
+					storm.BadDay("404", 1)(c)
 					c.Faults.Events.Lose = 0 // a hang-up that nobody tells of is the janitor's to find
 				},
 			})
 			if broken != "" {
-				w.patience = 15 * time.Second // it fails sooner or later: sooner
+				w.Patience = 15 * time.Second // it fails sooner or later: sooner
 			}
 			phones, _ := w.storm(rand.New(rand.NewSource(1)), 24, 1, 10*time.Second, 30*time.Second, 5*time.Second)
-			wrong := w.check(phones)
+			wrong := w.Check(phones)
 			if len(wrong) == 0 {
 				wrong = w.again()
 			}
@@ -54,7 +55,7 @@ func TestEveryGuardIsMissedWhenItIsBroken(t *testing.T) {
 // again has every event delivered once more, as it may be after a crash of the broker, and gives what was done about
 // calls that are over.
 func (w *world) again() (wrong []string) {
-	w.t.Helper()
+	w.T.Helper()
 	for _, p := range w.parts[1:] {
 		p.kill(9)
 	}
@@ -62,23 +63,23 @@ func (w *world) again() (wrong []string) {
 		if len(needs.Events) == 0 {
 			continue
 		}
-		if err := w.js.DeleteConsumer(w.t.Context(), bus.Stream, needs.Service); err != nil {
-			w.t.Fatal(err)
+		if err := w.JS.DeleteConsumer(w.T.Context(), bus.Stream, needs.Service); err != nil {
+			w.T.Fatal(err)
 		}
 	}
-	if err := bus.Setup(w.t.Context(), w.js, bus.Settings{Replicas: 1, MaxAge: 24 * time.Hour}, func(string) {}, stack.Needs()...); err != nil {
-		w.t.Fatal(err)
+	if err := bus.Setup(w.T.Context(), w.JS, bus.Settings{Replicas: 1, MaxAge: 24 * time.Hour}, func(string) {}, stack.Needs()...); err != nil {
+		w.T.Fatal(err)
 	}
-	before := requests(w.sim)
+	before := requests(w.Sim)
 	for _, p := range w.parts[1:] {
 		p.start()
 	}
-	w.poll(time.Minute, "everything to be delivered again", func() string {
+	w.Poll(time.Minute, "everything to be delivered again", func() string {
 		for _, needs := range stack.Needs() {
 			if len(needs.Events) == 0 {
 				continue
 			}
-			cons, err := w.js.Consumer(w.t.Context(), bus.Stream, needs.Service)
+			cons, err := w.JS.Consumer(w.T.Context(), bus.Stream, needs.Service)
 			if err != nil {
 				return err.Error()
 			}
@@ -88,7 +89,7 @@ func (w *world) again() (wrong []string) {
 		}
 		return ""
 	})
-	for request, n := range requests(w.sim) {
+	for request, n := range requests(w.Sim) {
 		if n != before[request] {
 			wrong = append(wrong, fmt.Sprintf("%s was asked %d times for calls that are over", request, n-before[request]))
 		}

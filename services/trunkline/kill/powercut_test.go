@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/trunkline/trunkline/services/daily-sim/sim"
+	"github.com/trunkline/trunkline/services/trunkline/storm"
 )
 
 // What a disk holds when the power goes is what was written through to it by then: the image behind a loop device,
@@ -26,8 +27,8 @@ func TestAPowerCutLosesNothingThatWasTaken(t *testing.T) {
 	spec := sim.CallSpec{From: "+14155550123", To: "+14155550100", Hold: sim.Duration(time.Minute), Talk: sim.Duration(500 * time.Millisecond)}
 	stop := w.calling(25*time.Millisecond, spec)
 	defer stop()
-	w.poll(soon, "enough people to call", func() string {
-		if len(w.taken()) < 100 || w.sim.Stats().Calls[sim.Ended] < 10 {
+	w.Poll(storm.Soon, "enough people to call", func() string {
+		if len(w.taken()) < 100 || w.Sim.Stats().Calls[sim.Ended] < 10 {
 			return "not yet"
 		}
 		return ""
@@ -50,19 +51,19 @@ func TestAPowerCutLosesNothingThatWasTaken(t *testing.T) {
 	}
 	w.awaitReady()
 	for _, phone := range taken {
-		if w.state(phone).Received == nil {
-			t.Errorf("call %s was taken and lost", w.id(phone))
+		if w.State(phone).Received == nil {
+			t.Errorf("call %s was taken and lost", w.ID(phone))
 		}
 	}
 	held := 0
 	for _, phone := range taken { // who holds on is served
-		if now, _ := w.sim.Call(phone.ID); now.State == sim.Holding {
+		if now, _ := w.Sim.Call(phone.ID); now.State == sim.Holding {
 			held++
-			w.phone(phone, time.Minute, "served", func(c sim.Call) bool { return c.ConnectedAt != nil })
+			w.Phone(phone, time.Minute, "served", func(c sim.Call) bool { return c.ConnectedAt != nil })
 		}
 	}
 	t.Logf("%d of them still held, and were served", held)
-	w.hangUp(w.connected(w.place(sim.CallSpec{})))
+	w.HangUp(w.Connected(w.Place(sim.CallSpec{})))
 }
 
 // makeDisk makes a disk image with a file system, or skips.

@@ -55,6 +55,17 @@ func (p *process) start() {
 	}()
 }
 
+// tell sends the process a signal, and gives what is closed when it has ended.
+func (p *process) tell(signal syscall.Signal) (gone <-chan struct{}) {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		p.t.Fatalf("%s to %s: %v", signal, p.name, err)
+	}
+	return p.gone
+}
+
 // kill ends the process, if it runs, and waits until it is gone.
 func (p *process) kill(signal syscall.Signal) {
 	p.mu.Lock()

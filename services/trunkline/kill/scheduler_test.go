@@ -18,13 +18,13 @@ import (
 func TestCallsGoOnWhenBotSchedulerIsKilled(t *testing.T) {
 	const calls, lease = 10, 5 * time.Second
 	w := watched(t, options{slots: calls, agent: "lease: 5s, kill_grace: 1s"})
-	phones := w.placeMany(calls, sim.CallSpec{})
+	phones := w.PlaceMany(calls, sim.CallSpec{})
 	for _, phone := range phones {
-		w.connected(phone)
-		w.expect(phone, "CallConnected")
+		w.Connected(phone)
+		w.Expect(phone, "CallConnected")
 	}
 	before := w.inProgress()
-	if n := len(botsLiving()); n != calls || w.count(&callv1.BotStarting{}) != calls || len(w.leases()) != calls {
+	if n := len(botsLiving()); n != calls || w.Count(&callv1.BotStarting{}) != calls || len(w.Leases()) != calls {
 		t.Fatalf("at the start there are\n%s", before)
 	}
 	asBefore := func() string {
@@ -35,19 +35,19 @@ func TestCallsGoOnWhenBotSchedulerIsKilled(t *testing.T) {
 	}
 
 	w.part("bot-scheduler").kill(syscall.SIGKILL)
-	w.during(lease+2*time.Second, "without bot-scheduler", asBefore)
+	w.During(lease+2*time.Second, "without bot-scheduler", asBefore)
 	w.part("bot-scheduler").start()
 	w.awaitReady()
-	w.during(4*time.Second, "with bot-scheduler back", asBefore)
+	w.During(4*time.Second, "with bot-scheduler back", asBefore)
 
-	w.hangUp(phones...)
+	w.HangUp(phones...)
 	w.cleared()
 	for _, phone := range phones {
-		if now := w.hungUp(phone); now.Legs != 1 || len(w.state(phone).Attempts) != 1 {
-			t.Errorf("%d legs\n%s", now.Legs, w.told(phone))
+		if now := w.HungUp(phone); now.Legs != 1 || len(w.State(phone).Attempts) != 1 {
+			t.Errorf("%d legs\n%s", now.Legs, w.Told(phone))
 		}
 	}
-	w.hangUp(w.connected(w.place(sim.CallSpec{})))
+	w.HangUp(w.Connected(w.Place(sim.CallSpec{})))
 	w.cleared()
 }
 
@@ -58,9 +58,9 @@ func (w *world) inProgress() string {
 		lines = append(lines, p.String())
 	}
 	slices.Sort(lines)
-	lines = append(lines, w.leases()...)
-	stats := w.sim.Stats()
-	return fmt.Sprintf("%s\n%d bots in rooms, %d legs, %d bots started", strings.Join(lines, "\n"), stats.Bots.Live, stats.Legs, w.count(&callv1.BotStarting{}))
+	lines = append(lines, w.Leases()...)
+	stats := w.Sim.Stats()
+	return fmt.Sprintf("%s\n%d bots in rooms, %d legs, %d bots started", strings.Join(lines, "\n"), stats.Bots.Live, stats.Legs, w.Count(&callv1.BotStarting{}))
 }
 
 // The line is on the record, and a scheduler that comes back goes on with it where it was.
@@ -69,15 +69,15 @@ func TestWhoCameFirstIsServedFirstThoughBotSchedulerIsKilled(t *testing.T) {
 	w := watched(t, options{slots: 1, agent: "lease: 5s, kill_grace: 1s"})
 	phones := make([]sim.Call, callers)
 	for i := range phones {
-		phones[i] = w.place(sim.CallSpec{Talk: sim.Duration(100 * time.Millisecond)})
-		w.expect(phones[i], "RoomReady.1")
+		phones[i] = w.Place(sim.CallSpec{Talk: sim.Duration(100 * time.Millisecond)})
+		w.Expect(phones[i], "RoomReady.1")
 	}
-	w.connected(phones[before-1])
+	w.Connected(phones[before-1])
 	w.part("bot-scheduler").kill(syscall.SIGKILL)
 	w.part("bot-scheduler").start()
 	for i, phone := range phones {
-		if phones[i] = w.hungUp(phone); phones[i].Why != "hung-up" || phones[i].Legs != 1 {
-			t.Fatalf("caller %d: %s, %d legs\n%s", i, phones[i].Why, phones[i].Legs, w.told(phone))
+		if phones[i] = w.HungUp(phone); phones[i].Why != "hung-up" || phones[i].Legs != 1 {
+			t.Fatalf("caller %d: %s, %d legs\n%s", i, phones[i].Why, phones[i].Legs, w.Told(phone))
 		}
 	}
 	served := make([]int, callers)
@@ -89,7 +89,7 @@ func TestWhoCameFirstIsServedFirstThoughBotSchedulerIsKilled(t *testing.T) {
 		t.Errorf("they were served in the order %v", served)
 	}
 	w.cleared()
-	if most := w.sim.Stats().Bots.MaxLive; most > 1 {
+	if most := w.Sim.Stats().Bots.MaxLive; most > 1 {
 		t.Errorf("%d bots were in rooms at once", most)
 	}
 }
@@ -98,28 +98,28 @@ func TestWhoCameFirstIsServedFirstThoughBotSchedulerIsKilled(t *testing.T) {
 func TestACallerWhoseBotFoundNobodyToAskIsForwardedOnBotSchedulersReturn(t *testing.T) {
 	const within = 3 * time.Second
 	w := watched(t, options{slots: 2, sim: func(c *sim.Config) { c.SIPReadyDelay = sim.Duration(1500 * time.Millisecond) }})
-	phone := w.place(sim.CallSpec{})
-	w.expect(phone, "BotStarted.1")
+	phone := w.Place(sim.CallSpec{})
+	w.Expect(phone, "BotStarted.1")
 	w.part("bot-scheduler").kill(syscall.SIGKILL)
 	why := w.awaitLogged("bot-scheduler", "sim-bot: ask for the caller: ")
 	if !strings.Contains(why, "connection refused") {
 		t.Fatalf("the bot asked, and was answered: %s", why)
 	}
-	w.expect(phone, "DialinReady.1")
+	w.Expect(phone, "DialinReady.1")
 
 	back := time.Now()
 	w.part("bot-scheduler").start()
-	phone = w.connected(phone)
+	phone = w.Connected(phone)
 	took := phone.ForwardedAt.Sub(back)
 	t.Logf("forwarded %.2f s after the return", took.Seconds())
 	if took > within {
-		t.Errorf("that is later than %s\n%s", within, w.told(phone))
+		t.Errorf("that is later than %s\n%s", within, w.Told(phone))
 	}
-	w.expect(phone, "CallConnected")
-	if s := w.state(phone); len(s.Attempts) != 1 || s.Attempt(1).Ready.GetSign() != callv1.Sign_SIGN_DIALIN_READY {
-		t.Errorf("not by DialinReady of the first attempt\n%s", w.told(phone))
+	w.Expect(phone, "CallConnected")
+	if s := w.State(phone); len(s.Attempts) != 1 || s.Attempt(1).Ready.GetSign() != callv1.Sign_SIGN_DIALIN_READY {
+		t.Errorf("not by DialinReady of the first attempt\n%s", w.Told(phone))
 	}
-	w.hangUp(phone)
+	w.HangUp(phone)
 	w.cleared()
 }
 
@@ -127,14 +127,14 @@ func TestACallerWhoseBotFoundNobodyToAskIsForwardedOnBotSchedulersReturn(t *test
 func TestAWaitingLineKeepsNobodyBusy(t *testing.T) {
 	const while = 2 * time.Second
 	w := watched(t, options{slots: 1})
-	first := w.connected(w.place(sim.CallSpec{}))
-	waiting := w.placeMany(3, sim.CallSpec{Talk: 1})
+	first := w.Connected(w.Place(sim.CallSpec{}))
+	waiting := w.PlaceMany(3, sim.CallSpec{Talk: 1})
 	for _, phone := range waiting {
-		w.expect(phone, "RoomReady.1")
+		w.Expect(phone, "RoomReady.1")
 	}
 	before := w.part("bot-scheduler").cpu()
-	w.during(while, "nobody is served", func() string {
-		if n := w.count(&callv1.BotStarting{}); n > 1 {
+	w.During(while, "nobody is served", func() string {
+		if n := w.Count(&callv1.BotStarting{}); n > 1 {
 			return fmt.Sprintf("%d bots were started", n)
 		}
 		return ""
@@ -142,9 +142,9 @@ func TestAWaitingLineKeepsNobodyBusy(t *testing.T) {
 	if took := w.part("bot-scheduler").cpu() - before; took > while/4 {
 		t.Errorf("bot-scheduler computed for %s within %s", took, while)
 	}
-	w.hangUp(first)
+	w.HangUp(first)
 	for _, phone := range waiting {
-		w.connected(phone)
+		w.Connected(phone)
 	}
 	w.cleared()
 }

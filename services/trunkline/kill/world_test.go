@@ -3,47 +3,27 @@
 package kill
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
-	"math/rand"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/guard"
 	"github.com/trunkline/trunkline/services/daily-sim/sim"
 	"github.com/trunkline/trunkline/services/trunkline/stack"
-)
-
-const (
-	apiKey      = "an-account-key-of-the-simulator"
-	pinlessHMAC = "cGlubGVzcyBobWFjIG9mIHRoZSB0ZXN0"
-	webhookHMAC = "d2ViaG9vayBobWFjIG9mIHRoZSB0ZXN0"
+	"github.com/trunkline/trunkline/services/trunkline/storm"
 )
 
 // world is Trunkline as processes, and the simulator, which is the world outside and is never killed.
 type world struct {
-	t     *testing.T
-	slots int
-	// patience is how long calls may take to be over on the record and cleared up.
-	patience time.Duration
-	dir      string
-	parts    []*process // NATS first
-	sim      *sim.Sim
-	js       jetstream.JetStream
-	bus      *bus.Bus
-	urls     map[string]string
+	*storm.World
+	dir   string
+	parts []*process // NATS first
+	urls  map[string]string
 }
 
 // options are what a test changes about its world.
@@ -53,13 +33,17 @@ type options struct {
 	sim     func(*sim.Config)
 	agent   string // more of the agent in trunkline.yaml, such as "lease: 3s"
 	daily   string // more of daily, such as ", janitor_interval: 5m"
+	more    string // of trunkline.yaml, such as "drain: 10s"
 	broken  guard.Guard
 	noStart bool
 }
 
 func newWorld(t *testing.T, o options) *world {
 	t.Helper()
-	w := &world{t: t, slots: o.slots, patience: time.Minute, dir: t.TempDir(), urls: map[string]string{}}
+	w := &world{
+		World: &storm.World{T: t, Slots: o.slots, Patience: time.Minute, Processes: processes},
+		dir:   t.TempDir(), urls: map[string]string{},
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the logs are in %s", w.logs())
@@ -67,10 +51,10 @@ func newWorld(t *testing.T, o options) *world {
 	})
 	ports := map[string]int{}
 	for _, name := range []string{"nats", "sim", "ingress", "gateway", "control", "admin-ingress", "admin-room-provisioner", "admin-bot-scheduler", "admin-call-control"} {
-		ports[name] = freePort(t)
+		ports[name] = storm.FreePort()
 		w.urls[name] = fmt.Sprintf("http://127.0.0.1:%d", ports[name])
 	}
-	w.startSim(o, ports["sim"])
+	w.StartDaily(fmt.Sprintf("127.0.0.1:%d", ports["sim"]), w.urls["sim"], w.urls["ingress"], o.sim)
 
 	bin := binaries(t)
 	binary := bin + "/trunkline"
@@ -81,7 +65,7 @@ func newWorld(t *testing.T, o options) *world {
 	w.write(conf, fmt.Sprintf("listen: 127.0.0.1:%d\njetstream { store_dir: %q, sync_interval: always }\n", ports["nats"], filepath.Join(w.dir, "nats")))
 	w.parts = append(w.parts, newProcess(t, w.dir, "nats", nil, bin+"/nats-server", "-c", conf))
 	env := []string{
-		"DAILY_API_KEY=" + apiKey, "DAILY_PINLESS_HMAC=" + pinlessHMAC, "DAILY_WEBHOOK_HMAC=" + webhookHMAC,
+		"DAILY_API_KEY=" + storm.APIKey, "DAILY_PINLESS_HMAC=" + storm.PinlessHMAC, "DAILY_WEBHOOK_HMAC=" + storm.WebhookHMAC,
 		"TRUNKLINE_SECRET=the-secret-of-the-kill-test", fmt.Sprintf("NATS_URL=nats://127.0.0.1:%d", ports["nats"]),
 		"TRUNKLINE_BREAK=" + string(o.broken),
 	}
@@ -94,7 +78,8 @@ daily: {api_url: %s/v1, budget: {unlimited: true}%s}
 agents:
   agent: {command: ["{{.Self}}", sim, bot%s], slots: %d, %s}
 routes: [{default: true, agent: agent, answer_budget: 150s}]
-`, w.urls["ingress"], ports["ingress"], ports["gateway"], ports["control"], ports["admin-"+s.Name], w.urls["sim"], o.daily, o.flags, o.slots, o.agent))
+%s
+`, w.urls["ingress"], ports["ingress"], ports["gateway"], ports["control"], ports["admin-"+s.Name], w.urls["sim"], o.daily, o.flags, o.slots, o.agent, o.more))
 		w.parts = append(w.parts, newProcess(t, w.dir, s.Name, env, binary, "serve", s.Name, "-c", path))
 	}
 	if o.noStart {
@@ -108,57 +93,17 @@ routes: [{default: true, agent: agent, answer_budget: 150s}]
 	return w
 }
 
-func (w *world) startSim(o options, port int) {
-	cfg := sim.Defaults()
-	cfg.APIKey, cfg.PublicURL, cfg.Budgets.Lifted = apiKey, w.urls["sim"]+"/daily", true
-	cfg.Numbers = []sim.Number{{Number: "*", WebhookURL: w.urls["ingress"] + "/daily-dialin-webhook", HMAC: pinlessHMAC}}
-	if o.sim != nil {
-		o.sim(&cfg)
-	}
-	w.sim = sim.New(cfg)
-	ctx, cancel := context.WithCancel(context.Background())
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	server := &http.Server{Handler: w.sim.Handler()}
-	ran := make(chan error, 1)
-	go func() { ran <- w.sim.Run(ctx) }()
-	go func() { _ = server.Serve(l) }() // ends with Close
-	w.t.Cleanup(func() {
-		cancel()
-		if err := <-ran; err != nil {
-			w.t.Error(err)
-		}
-		server.Close()
-	})
-}
-
 func (w *world) connect(port int) {
-	w.t.Helper()
-	nc, err := nats.Connect(fmt.Sprintf("nats://127.0.0.1:%d", port), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(nc.Close)
-	if w.js, err = jetstream.New(nc); err != nil {
-		w.t.Fatal(err)
-	}
-	for !nc.IsConnected() {
-		time.Sleep(10 * time.Millisecond)
-	}
-	if err := bus.Setup(w.t.Context(), w.js, bus.Settings{Replicas: 1, MaxAge: 24 * time.Hour}, func(string) {}, stack.Needs()...); err != nil {
-		w.t.Fatal(err)
-	}
-	w.bus = bus.New("test", w.js, slog.New(slog.DiscardHandler), nil)
+	w.T.Helper()
+	w.Connect(fmt.Sprintf("nats://127.0.0.1:%d", port), 1)
 }
 
 func (w *world) awaitReady() {
-	w.t.Helper()
-	w.poll(time.Minute, "the services", func() string {
+	w.T.Helper()
+	w.Poll(time.Minute, "the services", func() string {
 		for _, p := range w.parts {
 			if !p.alive() {
-				w.t.Fatalf("%s has ended:\n%s", p.name, w.logged(p.name))
+				w.T.Fatalf("%s has ended:\n%s", p.name, w.logged(p.name))
 			}
 		}
 		for name, url := range w.urls {
@@ -174,34 +119,11 @@ func (w *world) awaitReady() {
 				return name + ": " + res.Status
 			}
 		}
-		if state := w.sim.Stats().Webhook; state != "ACTIVE" {
+		if state := w.Sim.Stats().Webhook; state != "ACTIVE" {
 			return "the domain webhook: " + state
 		}
 		return ""
 	})
-}
-
-// poll waits until nothing is missing any more.
-func (w *world) poll(patience time.Duration, what string, missing func() string) {
-	w.t.Helper()
-	if left := w.await(patience, missing); left != "" {
-		w.t.Fatalf("waited in vain for %s: %s", what, left)
-	}
-}
-
-// await waits until nothing is missing any more, and gives what still is.
-func (w *world) await(patience time.Duration, missing func() string) string {
-	deadline := time.Now().Add(patience)
-	for {
-		left := missing()
-		if left == "" || time.Now().After(deadline) || w.t.Context().Err() != nil {
-			return left
-		}
-		select {
-		case <-w.t.Context().Done():
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
 }
 
 // part gives a part by its name.
@@ -211,14 +133,14 @@ func (w *world) part(name string) *process {
 			return p
 		}
 	}
-	w.t.Fatalf("there is no %s", name)
+	w.T.Fatalf("there is no %s", name)
 	return nil
 }
 
 func (w *world) write(path, text string) {
-	w.t.Helper()
+	w.T.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 }
 
@@ -258,23 +180,3 @@ func binaries(t *testing.T) string {
 	built = dir
 	return dir
 }
-
-// freePort finds a port that nobody listens on, below those that the system gives to outgoing connections: one of these
-// could take it before its part does.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for {
-		port := 15000 + rand.Intn(15000)
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
-		}
-		l.Close()
-		if _, given := portsGiven.LoadOrStore(port, true); !given {
-			return port
-		}
-	}
-}
-
-// portsGiven are those that another part has been given.
-var portsGiven sync.Map

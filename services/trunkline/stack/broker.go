@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -21,8 +22,9 @@ type broker struct {
 }
 
 // startBroker starts a server on loopback. Port 0 is a free one. What it has acknowledged survives a power cut, unless
-// its files are synced only every so often.
-func startBroker(dir string, port int, sync time.Duration) (*broker, error) {
+// its files are synced only every so often. It holds each service to its rights; whoever comes without a key is a
+// developer on the same machine, and may do everything.
+func startBroker(dir string, port int, sync time.Duration, public map[string]string) (*broker, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("store of NATS: %w", err)
 	}
@@ -34,11 +36,15 @@ func startBroker(dir string, port int, sync time.Duration) (*broker, error) {
 	if port == 0 {
 		port = server.RANDOM_PORT
 	}
-	s, err := server.NewServer(&server.Options{
+	options := server.Options{
 		ServerName: "trunkline", Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, SyncAlways: sync == 0,
 		SyncInterval: cmp.Or(sync, 2*time.Minute), NoSigs: true, NoLog: true,
 		JetStreamMaxStore: 1 << 40, // the disk is the limit; left out, it is what is free at the start
-	})
+	}
+	if err := options.ProcessConfigString(usersConf(public)); err != nil {
+		return nil, errors.Join(fmt.Errorf("users of NATS: %w", err), lock.Unlock())
+	}
+	s, err := server.NewServer(&options)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start NATS: %w", err), lock.Unlock())
 	}
@@ -54,4 +60,13 @@ func (b *broker) stop() error {
 	b.Shutdown()
 	b.WaitForShutdown()
 	return b.lock.Unlock()
+}
+
+func usersConf(public map[string]string) string {
+	var b strings.Builder
+	for user, key := range public {
+		fmt.Fprintf(&b, "%s: %s\n", PublicVariable(user), key)
+	}
+	b.WriteString("no_auth_user: developer\n")
+	return b.String() + UsersConf("      { user: developer, password: developer }\n")
 }

@@ -144,18 +144,38 @@ func TestACallerOfABadBotGetsAGoodOne(t *testing.T) {
 }
 
 func TestABotThatDiesInTheCallIsReplacedInTheSameRoom(t *testing.T) {
-	w := start(t, bot(2, "--die-after=500ms"))
-	phone := w.connected(w.place(sim.CallSpec{From: caller}))
-	w.expect(phone, "BotReady.2")
-	if err := w.Sim.Hangup(phone.ID); err != nil {
-		t.Fatal(err)
-	}
-	s := w.cleared(phone)
-	if s.Attempt(2).Place != callv1.Place_PLACE_SAME_ROOM || s.Attempt(2).Room.GetRoom() != s.Attempt(1).Room.GetRoom() {
-		t.Errorf("attempt 2: %s, %s", s.Attempt(2).Place, s.Attempt(2).Room)
-	}
-	if phone = w.ended(phone); phone.Legs != 1 || phone.Why != "hung-up" {
-		t.Errorf("%d legs, ended because of %s", phone.Legs, phone.Why)
+	for name, c := range map[string]struct {
+		told func(*stack.Options)
+		lose float64 // of what Daily tells, once the first bot has the caller
+	}{
+		"Daily tells":                  {func(*stack.Options) {}, 0},
+		"Daily tells nothing":          {noDomainWebhook, 0},
+		"what Daily tells is all lost": {func(*stack.Options) {}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			agent := bot(2, "--die-after=500ms")
+			agent.ReadyTimeout = 4 * time.Second // presence shows by then who has joined
+			w := start(t, agent, settlesWithin(3*time.Second), c.told)
+			phone := w.connected(w.place(sim.CallSpec{From: caller}))
+			if err := w.Sim.SetFaults(sim.Faults{Events: sim.WebhookFaults{Lose: c.lose}}); err != nil {
+				t.Fatal(err)
+			}
+			w.expect(phone, "BotReady.2")
+			if err := w.Sim.SetFaults(sim.Faults{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Sim.Hangup(phone.ID); err != nil {
+				t.Fatal(err)
+			}
+			s := w.cleared(phone)
+			if s.Attempt(2).Place != callv1.Place_PLACE_SAME_ROOM || s.Attempt(2).Room.GetRoom() != s.Attempt(1).Room.GetRoom() || s.Attempt(2).Failed != nil {
+				t.Errorf("attempt 2: %s, %s\n%s", s.Attempt(2).Place, s.Attempt(2).Room, w.told(phone))
+			}
+			if phone = w.ended(phone); phone.Legs != 1 || phone.Why != "hung-up" {
+				t.Errorf("%d legs, ended because of %s", phone.Legs, phone.Why)
+			}
+		})
 	}
 }
 

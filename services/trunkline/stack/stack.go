@@ -56,7 +56,9 @@ type Stack struct {
 	Sim     *sim.Sim
 	Config  *config.Config
 	Secrets config.Secrets
-	JS      jetstream.JetStream
+	// NKeys are the seeds of NATS's users, by their names.
+	NKeys map[string]config.Secret
+	JS    jetstream.JetStream
 	// URLs by what is served: sim, ingress, gateway, control, admin, nats.
 	URLs map[string]string
 
@@ -67,11 +69,15 @@ type Stack struct {
 
 // Start starts a stack and waits until it is ready for calls.
 func Start(ctx context.Context, o Options) (*Stack, error) {
-	b, err := startBroker(filepath.Clean(o.Dir), o.Ports.NATS, o.Sync)
+	public, keys, err := NewNKeys()
 	if err != nil {
 		return nil, err
 	}
-	s := &Stack{Config: o.Config, URLs: map[string]string{"nats": b.ClientURL()}, done: make(chan struct{})}
+	b, err := startBroker(filepath.Clean(o.Dir), o.Ports.NATS, o.Sync, public)
+	if err != nil {
+		return nil, err
+	}
+	s := &Stack{Config: o.Config, NKeys: keys, URLs: map[string]string{"nats": b.ClientURL()}, done: make(chan struct{})}
 	s.Config.NATS.URL = b.ClientURL()
 	listeners, err := s.listen(ctx, o)
 	if err != nil {
@@ -80,15 +86,14 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	s.Secrets = newSecrets()
 	s.Sim = s.newSim(o)
 
-	nc, err := app.Connect(s.Config, "setup", o.Log)
+	nc, err := app.Connect(s.Config, config.Secrets{}, "setup", o.Log, func(error) {})
 	if err != nil {
 		return nil, errors.Join(err, b.stop())
 	}
 	if s.JS, err = jetstream.New(nc); err != nil {
 		return nil, errors.Join(err, b.stop())
 	}
-	settings := bus.Settings{Replicas: 1, MaxAge: s.Config.NATS.MaxAge}
-	if err := bus.Setup(ctx, s.JS, settings, func(string) {}, Needs()...); err != nil {
+	if err := setup(ctx, s.JS, bus.Settings{Replicas: 1, MaxAge: s.Config.NATS.MaxAge}); err != nil {
 		return nil, errors.Join(err, b.stop())
 	}
 	services := o.Services
@@ -111,7 +116,7 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	go func() {
 		defer close(s.done)
 		s.err = app.Run(life, app.Options{
-			Config: s.Config, Secrets: s.Secrets, Log: o.Log, Dev: true, UnsignedWebhooks: o.UnsignedWebhooks, Listeners: listeners,
+			Config: s.Config, Secrets: s.Secrets, Log: o.Log, Dev: true, UnsignedWebhooks: o.UnsignedWebhooks, Listeners: listeners, NKeys: keys,
 		}, services...)
 		endWorld()
 		s.err = errors.Join(s.err, server.Close(), outside.Wait())
@@ -122,6 +127,15 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
+}
+
+// setup gives up what another configuration has kept for longer: the store is a developer's own.
+func setup(ctx context.Context, js jetstream.JetStream, settings bus.Settings) error {
+	plan, err := bus.MakePlan(ctx, js, settings, Needs()...)
+	if err != nil {
+		return err
+	}
+	return plan.Apply(ctx, true)
 }
 
 // Stop ends everything and waits for it.

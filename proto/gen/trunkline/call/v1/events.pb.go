@@ -1156,6 +1156,60 @@ func (x *ForwardStarted) GetSipUri() string {
 	return ""
 }
 
+// ForwardRepeated: the same request is about to be sent to Daily again, for nothing was seen of the one before.
+type ForwardRepeated struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Attempt uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// Counts the repetitions, from 1.
+	Number        uint32 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForwardRepeated) Reset() {
+	*x = ForwardRepeated{}
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForwardRepeated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForwardRepeated) ProtoMessage() {}
+
+func (x *ForwardRepeated) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForwardRepeated.ProtoReflect.Descriptor instead.
+func (*ForwardRepeated) Descriptor() ([]byte, []int) {
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ForwardRepeated) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *ForwardRepeated) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
 // CallForwarded: the caller has been patched into the attempt's room.
 type CallForwarded struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1167,7 +1221,7 @@ type CallForwarded struct {
 
 func (x *CallForwarded) Reset() {
 	*x = CallForwarded{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[14]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1179,7 +1233,7 @@ func (x *CallForwarded) String() string {
 func (*CallForwarded) ProtoMessage() {}
 
 func (x *CallForwarded) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[14]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1192,7 +1246,7 @@ func (x *CallForwarded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallForwarded.ProtoReflect.Descriptor instead.
 func (*CallForwarded) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{14}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CallForwarded) GetAttempt() uint32 {
@@ -1215,14 +1269,16 @@ type ForwardFailed struct {
 	Attempt uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	Reason  string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Daily no longer holds the call: nobody is left to be forwarded.
-	Gone          bool `protobuf:"varint,3,opt,name=gone,proto3" json:"gone,omitempty"`
+	Gone bool `protobuf:"varint,3,opt,name=gone,proto3" json:"gone,omitempty"`
+	// Daily knew no such call, or the room had nobody in it: the caller may still hold.
+	NotFound      bool `protobuf:"varint,4,opt,name=not_found,json=notFound,proto3" json:"not_found,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ForwardFailed) Reset() {
 	*x = ForwardFailed{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[15]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1234,7 +1290,7 @@ func (x *ForwardFailed) String() string {
 func (*ForwardFailed) ProtoMessage() {}
 
 func (x *ForwardFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[15]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1247,7 +1303,7 @@ func (x *ForwardFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardFailed.ProtoReflect.Descriptor instead.
 func (*ForwardFailed) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{15}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ForwardFailed) GetAttempt() uint32 {
@@ -1271,6 +1327,13 @@ func (x *ForwardFailed) GetGone() bool {
 	return false
 }
 
+func (x *ForwardFailed) GetNotFound() bool {
+	if x != nil {
+		return x.NotFound
+	}
+	return false
+}
+
 // DialinReady: the attempt's room takes SIP calls.
 type DialinReady struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1283,7 +1346,7 @@ type DialinReady struct {
 
 func (x *DialinReady) Reset() {
 	*x = DialinReady{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[16]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1358,7 @@ func (x *DialinReady) String() string {
 func (*DialinReady) ProtoMessage() {}
 
 func (x *DialinReady) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[16]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1371,7 @@ func (x *DialinReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialinReady.ProtoReflect.Descriptor instead.
 func (*DialinReady) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{16}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DialinReady) GetAttempt() uint32 {
@@ -1345,7 +1408,7 @@ type LegConnected struct {
 
 func (x *LegConnected) Reset() {
 	*x = LegConnected{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[17]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1357,7 +1420,7 @@ func (x *LegConnected) String() string {
 func (*LegConnected) ProtoMessage() {}
 
 func (x *LegConnected) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[17]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1370,7 +1433,7 @@ func (x *LegConnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LegConnected.ProtoReflect.Descriptor instead.
 func (*LegConnected) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{17}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LegConnected) GetSessionId() string {
@@ -1414,7 +1477,7 @@ type LegAnswered struct {
 
 func (x *LegAnswered) Reset() {
 	*x = LegAnswered{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[18]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1426,7 +1489,7 @@ func (x *LegAnswered) String() string {
 func (*LegAnswered) ProtoMessage() {}
 
 func (x *LegAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[18]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1439,7 +1502,7 @@ func (x *LegAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LegAnswered.ProtoReflect.Descriptor instead.
 func (*LegAnswered) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{18}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LegAnswered) GetSessionId() string {
@@ -1483,7 +1546,7 @@ type LegFailed struct {
 
 func (x *LegFailed) Reset() {
 	*x = LegFailed{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[19]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1495,7 +1558,7 @@ func (x *LegFailed) String() string {
 func (*LegFailed) ProtoMessage() {}
 
 func (x *LegFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[19]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1508,7 +1571,7 @@ func (x *LegFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LegFailed.ProtoReflect.Descriptor instead.
 func (*LegFailed) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{19}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LegFailed) GetSessionId() string {
@@ -1552,7 +1615,7 @@ type LegEnded struct {
 
 func (x *LegEnded) Reset() {
 	*x = LegEnded{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[20]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1564,7 +1627,7 @@ func (x *LegEnded) String() string {
 func (*LegEnded) ProtoMessage() {}
 
 func (x *LegEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[20]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1577,7 +1640,7 @@ func (x *LegEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LegEnded.ProtoReflect.Descriptor instead.
 func (*LegEnded) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{20}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LegEnded) GetSessionId() string {
@@ -1621,7 +1684,7 @@ type LegTransfer struct {
 
 func (x *LegTransfer) Reset() {
 	*x = LegTransfer{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[21]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1633,7 +1696,7 @@ func (x *LegTransfer) String() string {
 func (*LegTransfer) ProtoMessage() {}
 
 func (x *LegTransfer) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[21]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1646,7 +1709,7 @@ func (x *LegTransfer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LegTransfer.ProtoReflect.Descriptor instead.
 func (*LegTransfer) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{21}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LegTransfer) GetSessionId() string {
@@ -1693,7 +1756,7 @@ type ParticipantJoined struct {
 
 func (x *ParticipantJoined) Reset() {
 	*x = ParticipantJoined{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[22]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1705,7 +1768,7 @@ func (x *ParticipantJoined) String() string {
 func (*ParticipantJoined) ProtoMessage() {}
 
 func (x *ParticipantJoined) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[22]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1718,7 +1781,7 @@ func (x *ParticipantJoined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParticipantJoined.ProtoReflect.Descriptor instead.
 func (*ParticipantJoined) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{22}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ParticipantJoined) GetSessionId() string {
@@ -1769,7 +1832,7 @@ type ParticipantLeft struct {
 
 func (x *ParticipantLeft) Reset() {
 	*x = ParticipantLeft{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[23]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1781,7 +1844,7 @@ func (x *ParticipantLeft) String() string {
 func (*ParticipantLeft) ProtoMessage() {}
 
 func (x *ParticipantLeft) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[23]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1794,7 +1857,7 @@ func (x *ParticipantLeft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParticipantLeft.ProtoReflect.Descriptor instead.
 func (*ParticipantLeft) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{23}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ParticipantLeft) GetSessionId() string {
@@ -1836,7 +1899,7 @@ type CallConnected struct {
 
 func (x *CallConnected) Reset() {
 	*x = CallConnected{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[24]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +1911,7 @@ func (x *CallConnected) String() string {
 func (*CallConnected) ProtoMessage() {}
 
 func (x *CallConnected) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[24]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +1924,7 @@ func (x *CallConnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallConnected.ProtoReflect.Descriptor instead.
 func (*CallConnected) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{24}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CallConnected) GetAttempt() uint32 {
@@ -1889,7 +1952,7 @@ type DialStarting struct {
 
 func (x *DialStarting) Reset() {
 	*x = DialStarting{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[25]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1901,7 +1964,7 @@ func (x *DialStarting) String() string {
 func (*DialStarting) ProtoMessage() {}
 
 func (x *DialStarting) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[25]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1914,7 +1977,7 @@ func (x *DialStarting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialStarting.ProtoReflect.Descriptor instead.
 func (*DialStarting) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{25}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DialStarting) GetAttempt() uint32 {
@@ -1942,7 +2005,7 @@ type DialStarted struct {
 
 func (x *DialStarted) Reset() {
 	*x = DialStarted{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[26]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1954,7 +2017,7 @@ func (x *DialStarted) String() string {
 func (*DialStarted) ProtoMessage() {}
 
 func (x *DialStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[26]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1967,7 +2030,7 @@ func (x *DialStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialStarted.ProtoReflect.Descriptor instead.
 func (*DialStarted) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{26}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DialStarted) GetAttempt() uint32 {
@@ -1994,7 +2057,7 @@ type DialAnswered struct {
 
 func (x *DialAnswered) Reset() {
 	*x = DialAnswered{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[27]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2006,7 +2069,7 @@ func (x *DialAnswered) String() string {
 func (*DialAnswered) ProtoMessage() {}
 
 func (x *DialAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[27]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2019,7 +2082,7 @@ func (x *DialAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialAnswered.ProtoReflect.Descriptor instead.
 func (*DialAnswered) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{27}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DialAnswered) GetAttempt() uint32 {
@@ -2041,7 +2104,7 @@ type DialFailed struct {
 
 func (x *DialFailed) Reset() {
 	*x = DialFailed{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[28]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2053,7 +2116,7 @@ func (x *DialFailed) String() string {
 func (*DialFailed) ProtoMessage() {}
 
 func (x *DialFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[28]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2066,7 +2129,7 @@ func (x *DialFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialFailed.ProtoReflect.Descriptor instead.
 func (*DialFailed) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{28}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DialFailed) GetAttempt() uint32 {
@@ -2102,7 +2165,7 @@ type TransferRequested struct {
 
 func (x *TransferRequested) Reset() {
 	*x = TransferRequested{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[29]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2114,7 +2177,7 @@ func (x *TransferRequested) String() string {
 func (*TransferRequested) ProtoMessage() {}
 
 func (x *TransferRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[29]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2127,7 +2190,7 @@ func (x *TransferRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferRequested.ProtoReflect.Descriptor instead.
 func (*TransferRequested) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{29}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TransferRequested) GetN() uint32 {
@@ -2162,7 +2225,7 @@ type TransferStarting struct {
 
 func (x *TransferStarting) Reset() {
 	*x = TransferStarting{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[30]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2174,7 +2237,7 @@ func (x *TransferStarting) String() string {
 func (*TransferStarting) ProtoMessage() {}
 
 func (x *TransferStarting) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[30]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2187,7 +2250,7 @@ func (x *TransferStarting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferStarting.ProtoReflect.Descriptor instead.
 func (*TransferStarting) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{30}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TransferStarting) GetN() uint32 {
@@ -2216,7 +2279,7 @@ type TransferStarted struct {
 
 func (x *TransferStarted) Reset() {
 	*x = TransferStarted{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[31]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2228,7 +2291,7 @@ func (x *TransferStarted) String() string {
 func (*TransferStarted) ProtoMessage() {}
 
 func (x *TransferStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[31]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2241,7 +2304,7 @@ func (x *TransferStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferStarted.ProtoReflect.Descriptor instead.
 func (*TransferStarted) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{31}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *TransferStarted) GetN() uint32 {
@@ -2276,7 +2339,7 @@ type TransferAnswered struct {
 
 func (x *TransferAnswered) Reset() {
 	*x = TransferAnswered{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[32]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2288,7 +2351,7 @@ func (x *TransferAnswered) String() string {
 func (*TransferAnswered) ProtoMessage() {}
 
 func (x *TransferAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[32]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2301,7 +2364,7 @@ func (x *TransferAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferAnswered.ProtoReflect.Descriptor instead.
 func (*TransferAnswered) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{32}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *TransferAnswered) GetN() uint32 {
@@ -2328,7 +2391,7 @@ type TransferCompleted struct {
 
 func (x *TransferCompleted) Reset() {
 	*x = TransferCompleted{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[33]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2340,7 +2403,7 @@ func (x *TransferCompleted) String() string {
 func (*TransferCompleted) ProtoMessage() {}
 
 func (x *TransferCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[33]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2353,7 +2416,7 @@ func (x *TransferCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferCompleted.ProtoReflect.Descriptor instead.
 func (*TransferCompleted) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{33}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TransferCompleted) GetN() uint32 {
@@ -2374,7 +2437,7 @@ type TransferFailed struct {
 
 func (x *TransferFailed) Reset() {
 	*x = TransferFailed{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[34]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2386,7 +2449,7 @@ func (x *TransferFailed) String() string {
 func (*TransferFailed) ProtoMessage() {}
 
 func (x *TransferFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[34]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2399,7 +2462,7 @@ func (x *TransferFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferFailed.ProtoReflect.Descriptor instead.
 func (*TransferFailed) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{34}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TransferFailed) GetN() uint32 {
@@ -2427,7 +2490,7 @@ type TransferCancelled struct {
 
 func (x *TransferCancelled) Reset() {
 	*x = TransferCancelled{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[35]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2439,7 +2502,7 @@ func (x *TransferCancelled) String() string {
 func (*TransferCancelled) ProtoMessage() {}
 
 func (x *TransferCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[35]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2452,7 +2515,7 @@ func (x *TransferCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferCancelled.ProtoReflect.Descriptor instead.
 func (*TransferCancelled) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{35}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *TransferCancelled) GetN() uint32 {
@@ -2482,7 +2545,7 @@ type EndRequested struct {
 
 func (x *EndRequested) Reset() {
 	*x = EndRequested{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[36]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2494,7 +2557,7 @@ func (x *EndRequested) String() string {
 func (*EndRequested) ProtoMessage() {}
 
 func (x *EndRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[36]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2507,7 +2570,7 @@ func (x *EndRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndRequested.ProtoReflect.Descriptor instead.
 func (*EndRequested) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{36}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *EndRequested) GetReason() string {
@@ -2538,7 +2601,7 @@ type CallEnded struct {
 
 func (x *CallEnded) Reset() {
 	*x = CallEnded{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[37]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2550,7 +2613,7 @@ func (x *CallEnded) String() string {
 func (*CallEnded) ProtoMessage() {}
 
 func (x *CallEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[37]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2563,7 +2626,7 @@ func (x *CallEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallEnded.ProtoReflect.Descriptor instead.
 func (*CallEnded) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{37}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *CallEnded) GetOutcome() Outcome {
@@ -2684,15 +2747,20 @@ const file_trunkline_call_v1_events_proto_rawDesc = "" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x12\n" +
 	"\x04room\x18\x02 \x01(\tR\x04room\x12\x17\n" +
 	"\asip_uri\x18\x03 \x01(\tR\x06sipUri:\x1e\x8a\xe7\x18\x1a\n" +
-	"\rbot-scheduler\x10\x02\x1a\aattempt\"T\n" +
+	"\rbot-scheduler\x10\x02\x1a\aattempt\"k\n" +
+	"\x0fForwardRepeated\x12\x18\n" +
+	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\rR\x06number:&\x8a\xe7\x18\"\n" +
+	"\rbot-scheduler\x10\x03\x1a\aattempt\x1a\x06number\"T\n" +
 	"\rCallForwarded\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x12\n" +
 	"\x04room\x18\x02 \x01(\tR\x04room:\x15\x8a\xe7\x18\x11\n" +
-	"\rbot-scheduler\x10\x04\"u\n" +
+	"\rbot-scheduler\x10\x04\"\x92\x01\n" +
 	"\rForwardFailed\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
-	"\x04gone\x18\x03 \x01(\bR\x04gone:\x1e\x8a\xe7\x18\x1a\n" +
+	"\x04gone\x18\x03 \x01(\bR\x04gone\x12\x1b\n" +
+	"\tnot_found\x18\x04 \x01(\bR\bnotFound:\x1e\x8a\xe7\x18\x1a\n" +
 	"\rbot-scheduler\x10\x04\x1a\aattempt\"x\n" +
 	"\vDialinReady\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x12\n" +
@@ -2851,7 +2919,7 @@ func file_trunkline_call_v1_events_proto_rawDescGZIP() []byte {
 }
 
 var file_trunkline_call_v1_events_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_trunkline_call_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_trunkline_call_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_trunkline_call_v1_events_proto_goTypes = []any{
 	(Place)(0),                    // 0: trunkline.call.v1.Place
 	(Sign)(0),                     // 1: trunkline.call.v1.Sign
@@ -2870,47 +2938,48 @@ var file_trunkline_call_v1_events_proto_goTypes = []any{
 	(*BotFailed)(nil),             // 14: trunkline.call.v1.BotFailed
 	(*BotExited)(nil),             // 15: trunkline.call.v1.BotExited
 	(*ForwardStarted)(nil),        // 16: trunkline.call.v1.ForwardStarted
-	(*CallForwarded)(nil),         // 17: trunkline.call.v1.CallForwarded
-	(*ForwardFailed)(nil),         // 18: trunkline.call.v1.ForwardFailed
-	(*DialinReady)(nil),           // 19: trunkline.call.v1.DialinReady
-	(*LegConnected)(nil),          // 20: trunkline.call.v1.LegConnected
-	(*LegAnswered)(nil),           // 21: trunkline.call.v1.LegAnswered
-	(*LegFailed)(nil),             // 22: trunkline.call.v1.LegFailed
-	(*LegEnded)(nil),              // 23: trunkline.call.v1.LegEnded
-	(*LegTransfer)(nil),           // 24: trunkline.call.v1.LegTransfer
-	(*ParticipantJoined)(nil),     // 25: trunkline.call.v1.ParticipantJoined
-	(*ParticipantLeft)(nil),       // 26: trunkline.call.v1.ParticipantLeft
-	(*CallConnected)(nil),         // 27: trunkline.call.v1.CallConnected
-	(*DialStarting)(nil),          // 28: trunkline.call.v1.DialStarting
-	(*DialStarted)(nil),           // 29: trunkline.call.v1.DialStarted
-	(*DialAnswered)(nil),          // 30: trunkline.call.v1.DialAnswered
-	(*DialFailed)(nil),            // 31: trunkline.call.v1.DialFailed
-	(*TransferRequested)(nil),     // 32: trunkline.call.v1.TransferRequested
-	(*TransferStarting)(nil),      // 33: trunkline.call.v1.TransferStarting
-	(*TransferStarted)(nil),       // 34: trunkline.call.v1.TransferStarted
-	(*TransferAnswered)(nil),      // 35: trunkline.call.v1.TransferAnswered
-	(*TransferCompleted)(nil),     // 36: trunkline.call.v1.TransferCompleted
-	(*TransferFailed)(nil),        // 37: trunkline.call.v1.TransferFailed
-	(*TransferCancelled)(nil),     // 38: trunkline.call.v1.TransferCancelled
-	(*EndRequested)(nil),          // 39: trunkline.call.v1.EndRequested
-	(*CallEnded)(nil),             // 40: trunkline.call.v1.CallEnded
-	nil,                           // 41: trunkline.call.v1.CallReceived.SipHeadersEntry
-	(*durationpb.Duration)(nil),   // 42: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 43: google.protobuf.Timestamp
+	(*ForwardRepeated)(nil),       // 17: trunkline.call.v1.ForwardRepeated
+	(*CallForwarded)(nil),         // 18: trunkline.call.v1.CallForwarded
+	(*ForwardFailed)(nil),         // 19: trunkline.call.v1.ForwardFailed
+	(*DialinReady)(nil),           // 20: trunkline.call.v1.DialinReady
+	(*LegConnected)(nil),          // 21: trunkline.call.v1.LegConnected
+	(*LegAnswered)(nil),           // 22: trunkline.call.v1.LegAnswered
+	(*LegFailed)(nil),             // 23: trunkline.call.v1.LegFailed
+	(*LegEnded)(nil),              // 24: trunkline.call.v1.LegEnded
+	(*LegTransfer)(nil),           // 25: trunkline.call.v1.LegTransfer
+	(*ParticipantJoined)(nil),     // 26: trunkline.call.v1.ParticipantJoined
+	(*ParticipantLeft)(nil),       // 27: trunkline.call.v1.ParticipantLeft
+	(*CallConnected)(nil),         // 28: trunkline.call.v1.CallConnected
+	(*DialStarting)(nil),          // 29: trunkline.call.v1.DialStarting
+	(*DialStarted)(nil),           // 30: trunkline.call.v1.DialStarted
+	(*DialAnswered)(nil),          // 31: trunkline.call.v1.DialAnswered
+	(*DialFailed)(nil),            // 32: trunkline.call.v1.DialFailed
+	(*TransferRequested)(nil),     // 33: trunkline.call.v1.TransferRequested
+	(*TransferStarting)(nil),      // 34: trunkline.call.v1.TransferStarting
+	(*TransferStarted)(nil),       // 35: trunkline.call.v1.TransferStarted
+	(*TransferAnswered)(nil),      // 36: trunkline.call.v1.TransferAnswered
+	(*TransferCompleted)(nil),     // 37: trunkline.call.v1.TransferCompleted
+	(*TransferFailed)(nil),        // 38: trunkline.call.v1.TransferFailed
+	(*TransferCancelled)(nil),     // 39: trunkline.call.v1.TransferCancelled
+	(*EndRequested)(nil),          // 40: trunkline.call.v1.EndRequested
+	(*CallEnded)(nil),             // 41: trunkline.call.v1.CallEnded
+	nil,                           // 42: trunkline.call.v1.CallReceived.SipHeadersEntry
+	(*durationpb.Duration)(nil),   // 43: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
 }
 var file_trunkline_call_v1_events_proto_depIdxs = []int32{
-	41, // 0: trunkline.call.v1.CallReceived.sip_headers:type_name -> trunkline.call.v1.CallReceived.SipHeadersEntry
-	42, // 1: trunkline.call.v1.CallReceived.answer_budget:type_name -> google.protobuf.Duration
-	42, // 2: trunkline.call.v1.CallReceived.max_duration:type_name -> google.protobuf.Duration
-	43, // 3: trunkline.call.v1.CallRequested.not_before:type_name -> google.protobuf.Timestamp
-	43, // 4: trunkline.call.v1.CallRequested.not_after:type_name -> google.protobuf.Timestamp
-	42, // 5: trunkline.call.v1.CallRequested.max_duration:type_name -> google.protobuf.Duration
+	42, // 0: trunkline.call.v1.CallReceived.sip_headers:type_name -> trunkline.call.v1.CallReceived.SipHeadersEntry
+	43, // 1: trunkline.call.v1.CallReceived.answer_budget:type_name -> google.protobuf.Duration
+	43, // 2: trunkline.call.v1.CallReceived.max_duration:type_name -> google.protobuf.Duration
+	44, // 3: trunkline.call.v1.CallRequested.not_before:type_name -> google.protobuf.Timestamp
+	44, // 4: trunkline.call.v1.CallRequested.not_after:type_name -> google.protobuf.Timestamp
+	43, // 5: trunkline.call.v1.CallRequested.max_duration:type_name -> google.protobuf.Duration
 	0,  // 6: trunkline.call.v1.AttemptRequested.place:type_name -> trunkline.call.v1.Place
-	43, // 7: trunkline.call.v1.RoomReady.expires:type_name -> google.protobuf.Timestamp
+	44, // 7: trunkline.call.v1.RoomReady.expires:type_name -> google.protobuf.Timestamp
 	1,  // 8: trunkline.call.v1.BotReady.sign:type_name -> trunkline.call.v1.Sign
-	43, // 9: trunkline.call.v1.LegConnected.at:type_name -> google.protobuf.Timestamp
-	43, // 10: trunkline.call.v1.LegAnswered.at:type_name -> google.protobuf.Timestamp
-	43, // 11: trunkline.call.v1.LegEnded.at:type_name -> google.protobuf.Timestamp
+	44, // 9: trunkline.call.v1.LegConnected.at:type_name -> google.protobuf.Timestamp
+	44, // 10: trunkline.call.v1.LegAnswered.at:type_name -> google.protobuf.Timestamp
+	44, // 11: trunkline.call.v1.LegEnded.at:type_name -> google.protobuf.Timestamp
 	2,  // 12: trunkline.call.v1.CallEnded.outcome:type_name -> trunkline.call.v1.Outcome
 	13, // [13:13] is the sub-list for method output_type
 	13, // [13:13] is the sub-list for method input_type
@@ -2931,7 +3000,7 @@ func file_trunkline_call_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_trunkline_call_v1_events_proto_rawDesc), len(file_trunkline_call_v1_events_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   39,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

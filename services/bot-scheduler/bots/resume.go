@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bots
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/pkg/call"
+	"github.com/trunkline/trunkline/pkg/daily"
+	"github.com/trunkline/trunkline/pkg/timer"
+	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+)
+
+// ParticipantJoined is how a bot shows itself ready that takes over a caller who is in the room already.
+func (s *Scheduler) ParticipantJoined(ctx context.Context, in bus.In[*callv1.ParticipantJoined]) error {
+	callID, attempt, bot := call.ParseBot(in.Data.GetUserId())
+	if !bot || callID != in.CallID {
+		return nil
+	}
+	if a := call.Read(in.Story).Attempt(attempt); a == nil || !a.Room.GetResumed() {
+		return nil
+	}
+	return ifNotOver(s.ready(ctx, callID, attempt, callv1.Sign_SIGN_JOINED, in.Data.GetSessionId()))
+}
+
+// deadlineInCall gives a bot up that was to take over a caller and is not with him. Daily's word that it has joined may
+// be late, lost or not to be had at all: presence is asked before a bot is stopped that may be talking.
+func (s *Scheduler) deadlineInCall(ctx context.Context, f timer.Fired, a *call.Attempt) error {
+	if a.Starting == nil || a.Ready != nil || a.Over() {
+		return nil
+	}
+	present, err := s.Daily.RoomPresence(ctx, a.Room.GetRoom())
+	if err != nil && !errors.Is(err, daily.ErrNotFound) {
+		return fmt.Errorf("look for the bot: %w", err)
+	}
+	for _, who := range present {
+		if who.UserID == call.BotID(f.CallID, f.N) {
+			return ifNotOver(s.ready(ctx, f.CallID, f.N, callv1.Sign_SIGN_JOINED, who.ID))
+		}
+	}
+	agent, err := s.agent(a.Agent)
+	if err != nil {
+		return err
+	}
+	// Presence lags. Where nothing else tells, it is given the time.
+	if left := time.Until(a.StartingAt.Add(agent.ReadyTimeout + s.Config.Daily.PresenceSettle/2)); s.Config.PublicURL == "" && left > 0 {
+		return s.Timers.Set(ctx, f.ID, time.Now().Add(left))
+	}
+	_, err = s.Bus.Decide(ctx, f.CallID, func(story *bus.Story) (proto.Message, error) {
+		c := call.Read(story)
+		if now := c.Attempt(f.N); valid(c, f.N) != nil || now.Ready != nil || now.Over() {
+			return nil, nil
+		}
+		return &callv1.BotFailed{Attempt: f.N, Reason: "not ready in time"}, nil
+	})
+	return err
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package engine is the Docker engine with compose, for the tests that want one.
+package engine
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// required is set where no test may be left out, as in CI.
+const required = "TRUNKLINE_COMPOSE"
+
+// Need leaves the test out where there is no Docker engine with compose, or fails it where it is required.
+func Need(t *testing.T) {
+	t.Helper()
+	if err := missing(t.Context()); err != nil {
+		LeaveOut(t, err)
+	}
+}
+
+// LeaveOut leaves the test out for a reason, or fails it where it is required.
+func LeaveOut(t *testing.T, why error) {
+	t.Helper()
+	if os.Getenv(required) != "" {
+		t.Fatal(why)
+	}
+	t.Skip("left out: ", why)
+}
+
+// missing reports why there is no Docker engine with compose here, or nil.
+func missing(ctx context.Context) error {
+	for _, args := range [][]string{{"info"}, {"compose", "version"}} {
+		if out, err := exec.CommandContext(ctx, "docker", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("docker %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(out))
+		}
+	}
+	return nil
+}
+
+// Compose runs docker compose with our docker-compose.yml, as a project of that name, with more in its environment.
+func Compose(project string, env []string, args ...string) (string, error) {
+	root, err := filepath.Abs("../../..") // tests run in their own folder
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("docker", append([]string{"compose", "--project-name", project, "--project-directory", root, "--file", filepath.Join(root, "docker-compose.yml")}, args...)...) //nolint:noctx // a clean-up outlives its test's context
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
