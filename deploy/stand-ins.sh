@@ -118,7 +118,7 @@ case $(go env GOVERSION) in
 esac
 nats_version=$(cd pkg && GOWORK=off go list -m -f '{{.Version}}' github.com/nats-io/nats-server/v2)
 nats=nats:${nats_version#v}
-grep -q "image: $nats\$" docker-compose.yml || die "docker-compose.yml should name $nats, as pkg/go.mod does"
+grep -q "BASE: \"$nats\"" docker-compose.yml || die "docker-compose.yml should name $nats, as pkg/go.mod does"
 
 sum=$({ go version; cat go.work* {proto,pkg,services}/go.{mod,sum} deploy/stand-ins.sh; } | hash)
 if wanted "$golang" "$sum"; then make_golang "$golang" "$sum"; fi

@@ -188,7 +188,12 @@ func Run(ctx context.Context, o Options, services ...Service) error {
 	asked, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	group.Go(func() error { return admin.HTTP(asked, "admin", o.Config.Listen.Admin, adminMux(registry, ready)) })
-	group.Go(func() error { serving.Wait(); end(); return nil })
+	group.Go(func() error {
+		<-ctx.Done()
+		serving.Wait()
+		end()
+		return nil
+	})
 	if err := group.Wait(); err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -62,6 +64,60 @@ func TestServicesStopTogether(t *testing.T) {
 	if status, _ := p.get(p.admin + "/healthz"); status != 0 {
 		t.Errorf("the admin server answers %d", status)
 	}
+}
+
+func TestAProcessSaysHowItIsUntilItsLastServiceHasStopped(t *testing.T) {
+	url := bustest.Start(t)
+	url.Setup()
+	started, finish := make(chan struct{}), make(chan struct{})
+	draining := app.Service{Name: "draining", Serve: func(ctx context.Context, env *app.Env) error {
+		env.Ready.Yes()
+		close(started)
+		<-ctx.Done()
+		env.Ready.No("draining")
+		<-finish
+		return nil
+	}}
+	p := run(t, url.ClientURL(), nil, draining)
+	<-started
+	admin := strings.TrimPrefix(p.admin, "http://")
+	if err := app.Health(t.Context(), configFile(t), admin); err != nil {
+		t.Errorf("while it serves: %v", err)
+	}
+	p.end()
+	eventually(t, "it says that it drains", func() bool {
+		err := app.Health(t.Context(), configFile(t), admin)
+		return err != nil && strings.Contains(err.Error(), "draining")
+	})
+	close(finish)
+	if err := p.stop(); err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+	if err := app.Health(t.Context(), configFile(t), admin); err == nil {
+		t.Error("well, and gone")
+	}
+}
+
+func TestTheEnvironmentGoesBeforeTheFile(t *testing.T) {
+	path := configFile(t)
+	t.Setenv("NATS_URL", "nats://elsewhere:4222")
+	t.Setenv("NATS_REPLICAS", "3")
+	if o, err := app.Load(path); err != nil || o.Config.NATS.URL != "nats://elsewhere:4222" || o.Config.NATS.Replicas != 3 {
+		t.Errorf("%+v, %v", o.Config, err)
+	}
+	t.Setenv("NATS_REPLICAS", "2")
+	if _, err := app.Load(path); err == nil || !strings.Contains(err.Error(), "NATS_REPLICAS") {
+		t.Errorf("two replicas: %v", err)
+	}
+}
+
+func configFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "trunkline.yaml")
+	if err := os.WriteFile(path, []byte("agents: {a: {command: [bot]}}\nroutes: [{default: true, agent: a}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func TestAServiceWaitsForTheBrokerAndForSetup(t *testing.T) {

@@ -91,7 +91,13 @@ func exchange(client *http.Client, req *http.Request) (status int, header http.H
 	return resp.StatusCode, resp.Header, body, err
 }
 
+// statusOnly is a reply whose body is not documented and is not looked at.
+type statusOnly struct{}
+
 func decode(reply []byte, out any) error {
+	if _, ok := out.(*statusOnly); ok {
+		return nil
+	}
 	if err := json.Unmarshal(reply, out); err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ type Class string
 const (
 	ClassForward Class = "forward" // pinlessCallUpdate, and the domain: callers are holding
 	ClassRoom    Class = "room"    // create and get a room, on the way to an answer
-	ClassControl Class = "control" // eject, permissions, configuration
+	ClassControl Class = "control" // eject, dialOut/stop, permissions, configuration
 	ClassJanitor Class = "janitor" // presence and lists
 	ClassDelete  Class = "delete"  // DELETE /rooms and /batch/rooms; has a limit of its own
 	ClassDial    Class = "dial"    // dialOut/start; has a limit of its own

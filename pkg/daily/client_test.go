@@ -193,6 +193,13 @@ func TestClasses(t *testing.T) {
 		{"forward", `{"ok":true}`, daily.ClassForward, func(ctx context.Context, c *daily.Client) error {
 			return c.PinlessCallUpdate(ctx, "c", "d", "sip:a@b")
 		}},
+		{"dial out", `{"ok":true,"sessionId":"s"}`, daily.ClassDial, func(ctx context.Context, c *daily.Client) error {
+			_, err := c.StartDialOut(ctx, "r", daily.DialOut{PhoneNumber: "+15550101"})
+			return err
+		}},
+		{"stop dial-out", ``, daily.ClassControl, func(ctx context.Context, c *daily.Client) error {
+			return c.StopDialOut(ctx, "r", "s")
+		}},
 		{"create", room, daily.ClassRoom, func(ctx context.Context, c *daily.Client) error {
 			_, err := c.CreateRoom(ctx, daily.CreateRoom{})
 			return err

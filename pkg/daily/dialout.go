@@ -47,7 +47,11 @@ func (d DialOut) check() error {
 type dialled fields
 
 func (d *dialled) check() error {
-	if fields(*d).text("sessionId") == "" {
+	f := fields(*d)
+	switch {
+	case f.has("ok") && !f.flag("ok"):
+		return errors.New(`"ok" is not true`)
+	case f.text("sessionId") == "":
 		return errors.New(`no "sessionId"`)
 	}
 	return nil
@@ -88,14 +92,9 @@ func (c *Client) StopDialOut(ctx context.Context, room, sessionID string) error 
 	if sessionID == "" {
 		return fmt.Errorf("%w: %s: session id is missing", ErrRefused, op)
 	}
-	_, err = call[anything](ctx, c, request{
+	_, err = call[statusOnly](ctx, c, request{
 		op: op, class: ClassControl, repeatable: true,
 		method: http.MethodPost, path: path + "/dialOut/stop", body: map[string]string{"sessionId": sessionID},
 	})
 	return err
 }
-
-// anything is a reply that says no more than its status.
-type anything struct{}
-
-func (*anything) UnmarshalJSON([]byte) error { return nil }

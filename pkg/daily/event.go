@@ -37,6 +37,7 @@ type Event struct {
 	Provider, SIPCallID string
 
 	ErrorMsg  string // *.error and *.warning: free text, the only cause that Daily gives
+	Cause     string // dialout.*: why there was no answer, such as "busy"; Daily is not known to say, its simulator does on demand
 	MeetingID string // of the session in the room
 
 	JoinedAt time.Time     // participant.*
@@ -81,6 +82,7 @@ func ParseEvent(body []byte) (Event, error) {
 		Provider:     p.text("provider"),
 		SIPCallID:    p.text("sip_call_id", "sipCallId"),
 		ErrorMsg:     p.text("error_msg"),
+		Cause:        p.text("cause"),
 		MeetingID:    p.text("meeting_id", "mtg_session_id"),
 		JoinedAt:     p.time("joined_at"),
 		Duration:     seconds(p.text("duration")),

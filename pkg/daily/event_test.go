@@ -33,6 +33,23 @@ func TestParseEvent(t *testing.T) {
 			ID: "2868-dial-out-ans-77", At: ms(1790589605123), SessionID: "77", UserID: "callee",
 			Destination: "+15550101", Origin: "+15550102", CallerID: "c0ffee",
 		},
+		"dialout.connected": {
+			ID: "2868-dial-out-con-77-1790589605123", At: ms(1790589605000), SessionID: "77", UserID: "callee",
+			Destination: "sip:+15550101@carrier.example?X-Tenant=acme", Origin: "+15550102", CallerID: "c0ffee",
+			Provider: "daily", SIPCallID: "a84b4c76e66710",
+		},
+		"dialout.stopped": {
+			ID: "2868-dial-out-stop-77-1790589635000", At: ms(1790589605000), SessionID: "77",
+			Destination: "+15550101", Origin: "+15550102", Cause: "busy",
+		},
+		"dialout.error": {
+			ID: "2868-dial-out-err-77-1790589605123", At: ms(1790589605000), SessionID: "77", UserID: "callee",
+			ErrorMsg: "International dialout not supported. Contact sales to enable it for your domain",
+		},
+		"dialout.warning": {
+			ID: "2868-dial-out-warn-77-1790589605123", At: ms(1790589605000), SessionID: "77",
+			Destination: "+15550101", CallerID: "c0ffee", ErrorMsg: "codec not available",
+		},
 		"calltransfer.initiated": {
 			ID: "3602-call-transfer-init-77", At: ms(1790589605000), SessionID: "77", MeetingID: "16e9701a",
 			ToEndpoint: "+15550103", FromEndpoint: "+15550100", SIPRefer: true,

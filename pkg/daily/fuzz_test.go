@@ -43,7 +43,9 @@ func FuzzParseEvent(f *testing.F) {
 		if e.Test == (e.Type != "") {
 			t.Errorf("neither event nor test: %+v", e)
 		}
-		for _, s := range []string{e.ID, e.Type, e.Room, e.SessionID, e.UserID, e.ErrorMsg} {
+		for _, s := range []string{
+			e.ID, e.Type, e.Room, e.SessionID, e.UserID, e.ErrorMsg, e.Cause, e.Destination, e.Origin, e.CallerID, e.Provider, e.SIPCallID,
+		} {
 			if !utf8.ValidString(s) {
 				t.Errorf("not UTF-8: %q", s)
 			}

@@ -5,22 +5,29 @@ package bots
 import (
 	"context"
 	"fmt"
-	"maps"
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// follow shows every entry of a bucket, as it is and as it changes, until the context ends; an entry that is gone has no
-// value. It closes known when all that was there has been shown.
+// follower follows a bucket: it shows every entry, as it is and as it changes. An entry that is gone has no value.
 //
 // What tells of changes lives in the memory of one broker and dies with it, which the client notices 10 to 20 s later.
 // So the bucket is asked every now and then how far it is, and all of it is shown anew if it is further than we have
-// heard: also what is gone for so long that no mark is left of it.
-func follow(ctx context.Context, kv jetstream.KeyValue, see func(key string, value []byte), known chan struct{}) error {
-	f := &follower{kv: kv, see: see, held: map[string]bool{}}
-	all := sync.OnceFunc(func() { close(known) })
+// heard, and also when a broker was away, which may have lost what we have heard.
+type follower struct {
+	nc    *nats.Conn
+	kv    jetstream.KeyValue
+	holds func() []string // the keys that are taken to be there: no mark may be left of one that has gone
+	see   func(key string, value []byte)
+	known chan struct{} // closed when all that was there has been shown
+}
+
+// follow goes on until the context ends.
+func (f *follower) follow(ctx context.Context) error {
+	all := sync.OnceFunc(func() { close(f.known) })
 	for {
 		err := f.listen(ctx, all)
 		if ctx.Err() != nil {
@@ -30,7 +37,7 @@ func follow(ctx context.Context, kv jetstream.KeyValue, see func(key string, val
 			continue
 		}
 		select {
-		case <-known: // the broker is away
+		case <-f.known: // the broker is away
 		default:
 			return err
 		}
@@ -41,19 +48,16 @@ func follow(ctx context.Context, kv jetstream.KeyValue, see func(key string, val
 	}
 }
 
-// follower follows a bucket.
-type follower struct {
-	kv   jetstream.KeyValue
-	see  func(key string, value []byte)
-	held map[string]bool // what has been shown and is not known to be gone
-	seen uint64          // how far we have heard
-}
-
 // listen shows all that is there, and then what changes, until it turns out that it hears no more.
 func (f *follower) listen(ctx context.Context, all func()) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	from, err := f.last(ctx)
+	connection := f.nc.Stats().Reconnects
+	gone := map[string]bool{}
+	for _, key := range f.holds() {
+		gone[key] = true
+	}
+	there, err := f.last(ctx)
 	if err != nil {
 		return err
 	}
@@ -63,32 +67,33 @@ func (f *follower) listen(ctx context.Context, all func()) error {
 	}
 	look := time.NewTicker(lookAgain)
 	defer look.Stop()
-	gone, known, there := maps.Clone(f.held), false, from
+	heard := there // of all that was there, once it has been shown
+	shown := false
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case e, ok := <-watcher.Updates():
-			switch {
-			case !ok:
+			if !ok {
 				return fmt.Errorf("watch bucket %s: closed", f.kv.Bucket())
-			case e == nil: // once, after what was there
+			}
+			if e == nil { // once, after what was there
 				for key := range gone {
-					f.drop(key)
+					f.see(key, nil)
 				}
-				f.seen, known = max(f.seen, from), true
+				shown = true
 				all()
-			case e.Operation() == jetstream.KeyValuePut:
-				delete(gone, e.Key())
-				f.seen, f.held[e.Key()] = max(f.seen, e.Revision()), true
+				continue
+			}
+			delete(gone, e.Key())
+			heard = max(heard, e.Revision())
+			if e.Operation() == jetstream.KeyValuePut {
 				f.see(e.Key(), e.Value())
-			case known || f.held[e.Key()]:
-				delete(gone, e.Key())
-				f.seen = max(f.seen, e.Revision())
-				f.drop(e.Key())
+			} else {
+				f.see(e.Key(), nil)
 			}
 		case <-look.C:
-			if known && f.seen < there {
+			if shown && heard < there || f.nc.Stats().Reconnects != connection {
 				return nil
 			}
 			if now, err := f.last(ctx); err == nil {
@@ -98,14 +103,9 @@ func (f *follower) listen(ctx context.Context, all func()) error {
 	}
 }
 
-func (f *follower) drop(key string) {
-	delete(f.held, key)
-	f.see(key, nil)
-}
-
 // last is how far the bucket is.
 func (f *follower) last(ctx context.Context) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, lookAgain)
 	defer cancel()
 	status, err := f.kv.Status(ctx)
 	if err != nil {

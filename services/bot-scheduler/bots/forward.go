@@ -36,8 +36,9 @@ var (
 )
 
 // forward patches the caller into the attempt's room: once, however often and by whomever it is asked for. It returns
-// when the caller is forwarded, or why he is not, as far as is known within the context.
-func (s *Scheduler) forward(ctx context.Context, callID string, attempt uint32) error {
+// when the caller is forwarded, or why he is not, as far as is known within the context. asked says that the bot itself
+// asks at this moment, and so is there.
+func (s *Scheduler) forward(ctx context.Context, callID string, attempt uint32, asked bool) error {
 	var c *call.State
 	decided, err := s.Bus.Decide(ctx, callID, func(story *bus.Story) (proto.Message, error) {
 		c = call.Read(story)
@@ -65,7 +66,7 @@ func (s *Scheduler) forward(ctx context.Context, callID string, attempt uint32) 
 	// From here on it goes its way even if the bot that asked hangs up.
 	done := make(chan error, 1)
 	go func() {
-		done <- s.send(bus.WithCause(s.life, decided.ID()), c, decided.Data.(*callv1.ForwardStarted))
+		done <- s.send(bus.WithCause(s.life, decided.ID()), c, decided.Data.(*callv1.ForwardStarted), asked)
 	}()
 	select {
 	case err := <-done:
@@ -82,7 +83,7 @@ func (s *Scheduler) watch(ctx context.Context, id timer.ID, ends time.Duration) 
 }
 
 // send asks Daily for the first time. A clear answer is written down; a doubtful one is left to time and presence.
-func (s *Scheduler) send(ctx context.Context, c *call.State, f *callv1.ForwardStarted) error {
+func (s *Scheduler) send(ctx context.Context, c *call.State, f *callv1.ForwardStarted, asked bool) error {
 	id := timer.ID{Name: forwardTimer, CallID: c.ID, N: f.GetAttempt()}
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := s.Daily.PinlessCallUpdate(ctx, c.Received.GetDailyCallId(), c.Received.GetCallDomain(), f.GetSipUri())
@@ -103,24 +104,23 @@ func (s *Scheduler) send(ctx context.Context, c *call.State, f *callv1.ForwardSt
 		return errInDoubt
 	case errors.Is(err, daily.ErrNotFound):
 		// Nobody has asked before, so this is no echo: the caller has hung up, or the room has nobody in it.
-		return s.forwardGone(ctx, c.ID, f)
+		return s.forwardGone(ctx, c.ID, f, asked)
 	default:
 		return s.forwardFailed(ctx, c.ID, &callv1.ForwardFailed{Attempt: f.GetAttempt(), Reason: err.Error()}, errRefused)
 	}
 }
 
 // forwardGone writes down what a first 404 means. Where it is not certain that the room had a bot in it, the caller may
-// still be holding: he gets another attempt, and only if that meets a 404 too is he taken to have gone.
-func (s *Scheduler) forwardGone(ctx context.Context, callID string, f *callv1.ForwardStarted) error {
+// still be holding: he gets another attempt, and only if that meets a 404 too is he taken to have gone. That a bot is
+// there is certain when it asks at this moment: of one that has asked before, only its lease would tell, and later.
+func (s *Scheduler) forwardGone(ctx context.Context, callID string, f *callv1.ForwardStarted, asked bool) error {
 	story, err := s.Bus.Story(ctx, callID)
 	if err != nil {
 		return err
 	}
 	c := call.Read(story)
 	a := c.Attempt(f.GetAttempt())
-	// A bot that has just asked is there. Of one that has not, only its lease would tell, and later.
-	there := a.Joined && !a.Left && a.BotLives() && a.Ready.GetSign() != callv1.Sign_SIGN_DIALIN_READY
-	failed := &callv1.ForwardFailed{Attempt: f.GetAttempt(), Reason: errGone.Error(), Gone: there}
+	failed := &callv1.ForwardFailed{Attempt: f.GetAttempt(), Reason: errGone.Error(), Gone: asked && !a.Left && a.BotLives()}
 	for _, before := range c.Attempts {
 		failed.Gone = failed.Gone || before.ForwardFailed.GetNotFound()
 	}
@@ -191,7 +191,7 @@ func (s *Scheduler) repeat(ctx context.Context, f timer.Fired, c *call.State) er
 		return ifNotOver(s.forwarded(ctx, f.CallID, forward))
 	case errors.Is(err, daily.ErrNotFound) && !daily.Doubtful(err):
 		// Gone, or done: had it been done, there would have been a sign by now.
-		return ifNotOver(s.forwardGone(ctx, f.CallID, forward))
+		return ifNotOver(s.forwardGone(ctx, f.CallID, forward, false))
 	case errors.Is(err, daily.ErrRefused) && !daily.Doubtful(err):
 		return ifNotOver(s.forwardFailed(ctx, f.CallID, &callv1.ForwardFailed{Attempt: f.N, Reason: err.Error()}, errRefused))
 	}

@@ -122,7 +122,7 @@ func (s *Scheduler) askForward(ctx context.Context, who speaker, asked pinlessCa
 	if err := s.ready(ctx, who.callID, who.attempt, callv1.Sign_SIGN_FORWARD_ASKED, ""); err != nil {
 		return nil, err
 	}
-	if err := s.forward(ctx, who.callID, who.attempt); err != nil {
+	if err := s.forward(ctx, who.callID, who.attempt, true); err != nil {
 		return nil, err
 	}
 	return map[string]bool{"ok": true}, nil

@@ -83,23 +83,25 @@ func origin(instance string) int {
 }
 
 func (s *Scheduler) followJobs(ctx context.Context) error {
-	return follow(ctx, s.jobs, func(key string, value []byte) {
+	f := follower{nc: s.Bus.JS.Conn(), kv: s.jobs, holds: s.ledger.taskKeys, known: s.ledger.tasksKnown, see: func(key string, value []byte) {
 		var t task
 		if value == nil {
 			s.ledger.strike(key)
 		} else if json.Unmarshal(value, &t) == nil {
 			s.ledger.add(t, false)
 		}
-	}, s.ledger.tasksKnown)
+	}}
+	return f.follow(ctx)
 }
 
 func (s *Scheduler) followSlots(ctx context.Context) error {
-	return follow(ctx, s.Slots.KV, func(key string, value []byte) {
+	f := follower{nc: s.Bus.JS.Conn(), kv: s.Slots.KV, holds: s.ledger.slotKeys, known: s.ledger.slotsKnown, see: func(key string, value []byte) {
 		var holder slots.Holder
 		if value == nil {
 			s.ledger.free(key)
 		} else if json.Unmarshal(value, &holder) == nil {
 			s.ledger.seat(key, taskKey(holder.CallID, holder.Attempt))
 		}
-	}, s.ledger.slotsKnown)
+	}}
+	return f.follow(ctx)
 }

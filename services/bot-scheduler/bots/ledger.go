@@ -5,6 +5,7 @@ package bots
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -88,6 +89,20 @@ func (l *ledger) strike(key string) {
 	defer l.mu.Unlock()
 	delete(l.tasks, key)
 	delete(l.idle, key)
+}
+
+// taskKeys are the tasks that are entered.
+func (l *ledger) taskKeys() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Keys(l.tasks))
+}
+
+// slotKeys are the slots that are held, or being taken.
+func (l *ledger) slotKeys() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Keys(l.slots))
 }
 
 // seat notes which task a slot is leased to.

@@ -106,7 +106,7 @@ func (s *Scheduler) DialinReady(ctx context.Context, in bus.In[*callv1.DialinRea
 	if err := s.ready(ctx, in.CallID, a.N, callv1.Sign_SIGN_DIALIN_READY, ""); err != nil {
 		return ifNotOver(err)
 	}
-	return ifNotOver(s.forward(ctx, in.CallID, a.N))
+	return ifNotOver(s.forward(ctx, in.CallID, a.N, false))
 }
 
 // ifNotOver takes as done what came too late to be.

@@ -298,7 +298,7 @@ func (k *keeper) report(status int, reason string) error {
 		time.Sleep(100 * time.Millisecond)
 	}
 	for {
-		err := k.slots.Release(ctx, &k.lease)
+		err := k.release(ctx)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
@@ -313,6 +313,13 @@ func (k *keeper) report(status int, reason string) error {
 		}
 		k.lease.Revision = now.Revision
 	}
+}
+
+// release waits for an answer for a while only: it may have been lost with the broker.
+func (k *keeper) release(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return k.slots.Release(ctx, &k.lease)
 }
 
 func earlier(a, b time.Time) time.Time {

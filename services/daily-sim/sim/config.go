@@ -51,6 +51,9 @@ type Config struct {
 	DialinReadyForLateJoiner bool     `json:"dialin_ready_for_late_joiner" yaml:"dialin_ready_for_late_joiner"`
 	LegsDrop                 string   `json:"legs_drop" yaml:"legs_drop"`
 
+	// The way of a called person into a room.
+	Dialout Dialout `json:"dialout" yaml:"dialout"`
+
 	// The domain webhook.
 	WebhookTestTimeout Duration `json:"webhook_test_timeout" yaml:"webhook_test_timeout"`
 	WebhookTimeout     Duration `json:"webhook_timeout" yaml:"webhook_timeout"`
@@ -60,6 +63,7 @@ type Config struct {
 	WebhookBackoffMax  Duration `json:"webhook_backoff_max" yaml:"webhook_backoff_max"`
 	WebhookTimestamp   string   `json:"webhook_timestamp" yaml:"webhook_timestamp"`
 	PayloadTimestamps  string   `json:"payload_timestamps" yaml:"payload_timestamps"`
+	TelephonyKeys      string   `json:"telephony_keys" yaml:"telephony_keys"`
 	MeetingEndedLag    Duration `json:"meeting_ended_lag" yaml:"meeting_ended_lag"`
 
 	// What is seen from outside, and when.
@@ -127,6 +131,7 @@ func Defaults() Config {
 		MaxSIPSessions:       5,
 		SecondForward:        "404",
 		LegsDrop:             "last-owner",
+		Dialout:              dialoutDefaults(),
 		WebhookTestTimeout:   Duration(8 * time.Second),
 		WebhookTimeout:       Duration(10 * time.Second),
 		WebhookTrip:          3,
@@ -135,6 +140,7 @@ func Defaults() Config {
 		WebhookBackoffMax:    Duration(15 * time.Minute),
 		WebhookTimestamp:     "ms",
 		PayloadTimestamps:    "string",
+		TelephonyKeys:        "camel",
 		MeetingEndedLag:      Duration(2 * time.Second),
 		PresenceLagMin:       Duration(10 * time.Second),
 		PresenceLagMax:       Duration(25 * time.Second),
@@ -230,6 +236,8 @@ func (c Config) Validate() error {
 	oneOf("payload_timestamps", c.PayloadTimestamps, "string", "integer")
 	oneOf("second_forward", c.SecondForward, "404", "second-leg")
 	oneOf("legs_drop", c.LegsDrop, "last-owner", "last-web")
+	oneOf("telephony_keys", c.TelephonyKeys, "camel", "snake", "none")
+	c.Dialout.validate(oneOf, bad)
 	if c.MeetingEndedLag.Std() > 20*time.Second {
 		bad("meeting_ended_lag", "must not be more than 20s")
 	}

@@ -87,6 +87,7 @@ func TestConfigProblemsAreReportedTogether(t *testing.T) {
 		PublicURL: "nowhere", Numbers: []sim.Number{{HMAC: "%"}, {}}, Webhook: &sim.WebhookPreset{RetryType: "never"},
 		Faults: sim.Faults{REST: []sim.Fault{{Kind: "explode"}}}, MeetingEndedLag: sim.Duration(time.Minute),
 		PresenceLagMin: 2, PresenceLagMax: 1, SecondForward: "maybe", DialinWebhookRetries: -1,
+		Dialout: sim.Dialout{Callees: []sim.Callee{{Number: "+1"}}},
 	}
 	err := cfg.Validate()
 	if err == nil {
@@ -98,7 +99,8 @@ func TestConfigProblemsAreReportedTogether(t *testing.T) {
 		"budgets.most.limit", "budgets.dial.window", "dialin_webhook_timeout", "dialin_webhook_retries", "webhook_timeout",
 		"webhook_test_timeout", "webhook_trip", "webhook_attempts", "max_hold", "max_sip_sessions", "keep_alive", "history",
 		"pinless_timestamp", "webhook_timestamp", "test_ping_key", "anonymous_from", "payload_timestamps", "second_forward",
-		"legs_drop", "meeting_ended_lag", "presence_lag_max",
+		"legs_drop", "meeting_ended_lag", "presence_lag_max", "telephony_keys", "dialout.caller_id", "dialout.already_started",
+		"dialout.client_fields", "dialout.invalid_number", "dialout.joins", "dialout.unanswered", "dialout: callees[0].dials",
 	} {
 		if !strings.Contains(err.Error(), field+":") {
 			t.Errorf("nothing about %s in\n%v", field, err)

@@ -4,7 +4,6 @@ package sim
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,11 +12,18 @@ import (
 
 // control serves what only a simulator can tell and do.
 func (s *Sim) control(mux *http.ServeMux) {
-	for pattern, handle := range map[string]func(http.ResponseWriter, *http.Request) (any, *apiError){
+	for pattern, handle := range map[string]plainHandler{
 		"POST /sim/calls":             s.controlPlace,
 		"GET /sim/calls":              s.controlCalls,
 		"GET /sim/calls/{id}":         s.controlCall,
 		"POST /sim/calls/{id}/hangup": s.controlHangup,
+		"GET /sim/dials":              s.controlDials,
+		"GET /sim/dials/{id}":         s.controlDial,
+		"POST /sim/dials/{id}/answer": s.controlAnswerDial,
+		"POST /sim/dials/{id}/hangup": s.controlHangupDial,
+		"GET /sim/callees":            s.controlCallees,
+		"PUT /sim/callees":            s.controlSetCallees,
+		"PUT /sim/callees/{number}":   s.controlSetCallee,
 		"GET /sim/faults":             s.controlFaults,
 		"PUT /sim/faults":             s.controlSetFaults,
 		"GET /sim/stats":              s.controlStats,
@@ -26,14 +32,21 @@ func (s *Sim) control(mux *http.ServeMux) {
 		"GET /sim/deliveries":         s.controlDeliveries,
 		"/sim/":                       s.controlUnknown,
 	} {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			v, err := handle(w, r)
-			if err != nil {
-				failure(err).send(w)
-				return
-			}
-			jsonReply(http.StatusOK, v).send(w)
-		})
+		mux.HandleFunc(pattern, plain(handle))
+	}
+}
+
+type plainHandler = func(http.ResponseWriter, *http.Request) (any, *apiError)
+
+// plain serves what needs no key and has no budget.
+func plain(handle plainHandler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		v, err := handle(w, r)
+		if err != nil {
+			failure(err).send(w)
+			return
+		}
+		jsonReply(http.StatusOK, v).send(w)
 	}
 }
 
@@ -57,21 +70,23 @@ func (s *Sim) controlCalls(_ http.ResponseWriter, r *http.Request) (any, *apiErr
 	return map[string]any{"total": len(calls), "data": calls}, nil
 }
 
-// controlCall tells about a call; ?wait=connected,ended&timeout=10s answers when it is in one of these
-// states, or 408.
 func (s *Sim) controlCall(_ http.ResponseWriter, r *http.Request) (any, *apiError) {
+	return await(s, r, "call", []string{Holding, Forwarded, Connected, Ended}, s.Call, func(c Call) string { return c.State })
+}
+
+// await tells about a call or a dial; ?wait=connected,ended&timeout=10s answers when it is in one of these states, or
+// 408.
+func await[T any](s *Sim, r *http.Request, what string, known []string, get func(id string) (T, bool), state func(T) string) (any, *apiError) {
 	id := r.PathValue("id")
+	found, ok := get(id)
 	wait := r.URL.Query().Get("wait")
-	if wait == "" {
-		if c, ok := s.Call(id); ok {
-			return c, nil
-		}
-		return nil, notFound("call %s not found", id)
+	if wait == "" && ok {
+		return found, nil
 	}
 	states := strings.Split(wait, ",")
-	for _, state := range states {
-		if !slices.Contains([]string{Holding, Forwarded, Connected, Ended}, state) {
-			return nil, invalid("wait: %q is none of holding, forwarded, connected, ended", state)
+	for _, st := range states {
+		if wait != "" && !slices.Contains(known, st) {
+			return nil, invalid("wait: %q is none of %s", st, strings.Join(known, ", "))
 		}
 	}
 	limit := Duration(30 * time.Second)
@@ -82,14 +97,17 @@ func (s *Sim) controlCall(_ http.ResponseWriter, r *http.Request) (any, *apiErro
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), limit.Std())
 	defer cancel()
-	c, err := s.WaitForCall(ctx, id, func(c Call) bool { return slices.Contains(states, c.State) })
-	if errors.Is(err, ErrNotFound) {
-		return nil, notFound("call %s not found", id)
+	err := s.WaitFor(ctx, func() bool {
+		found, ok = get(id)
+		return !ok || slices.Contains(states, state(found))
+	})
+	switch {
+	case !ok:
+		return nil, notFound("%s %s not found", what, id)
+	case err != nil:
+		return nil, &apiError{Status: http.StatusRequestTimeout, Code: "timeout", Info: "the " + what + " is " + state(found)}
 	}
-	if err != nil {
-		return nil, &apiError{Status: http.StatusRequestTimeout, Code: "timeout", Info: "the call is " + c.State}
-	}
-	return c, nil
+	return found, nil
 }
 
 // WaitForCall returns the call when cond is true of it, or as it is when ctx ends, with the error.

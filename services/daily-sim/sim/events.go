@@ -54,6 +54,7 @@ func (s *Sim) emitDialin(what, short string, p *participant) {
 	payload["sip_from"] = p.leg.call.spec.From
 	payload["sip_headers"] = p.leg.headers()
 	payload["display_name"] = p.userName
+	s.addSIPKeys(payload, p.session.room.provider(), p.leg.sipCallID)
 	s.emit("dialin."+what, fmt.Sprintf("2868-dial-in-%s-%s-%d", short, p.id, s.stamp()), payload)
 }
 

@@ -338,32 +338,3 @@ func TestEjectedCallerIsOut(t *testing.T) {
 	}
 	bot.wait("dialin-stopped")
 }
-
-func TestDialOutIntoAnEmptyRoomIs404UnlessItMayStart(t *testing.T) {
-	w := start(t)
-	w.room("empty", object{"enable_dialout": true})
-	w.room("starts", object{"enable_dialout": true, "dialout_config": object{"allow_room_start": true}})
-	w.room("refuses", object{"dialout_config": object{"allow_room_start": true}})
-	w.room("full", object{
-		"enable_dialout": true, "dialout_config": object{"allow_room_start": true},
-		"sip": object{"display_name": "x", "sip_mode": "dial-in", "num_endpoints": 5},
-	})
-	phone := object{"phoneNumber": "+15551112222"}
-	for phrase, c := range map[string]struct {
-		room   string
-		body   object
-		status int
-		info   string
-	}{
-		"empty room":                  {"empty", phone, 404, "not hosting"},
-		"room that may start":         {"starts", phone, 400, "not simulated"},
-		"dial-out not enabled":        {"refuses", phone, 400, "dial-out not enabled for room. add enable_dialout property to room"},
-		"five endpoints leave no leg": {"full", object{"sipUri": "sip:a@b"}, 400, "no SIP or PSTN session left"},
-		"neither number nor URI":      {"starts", object{}, 400, "exactly one"},
-	} {
-		status, answer := w.rest("POST", "/rooms/"+c.room+"/dialOut/start", c.body)
-		if status != c.status || !strings.Contains(answer["info"].(string), c.info) {
-			t.Errorf("%s: %d %v", phrase, status, answer)
-		}
-	}
-}

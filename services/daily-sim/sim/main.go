@@ -16,18 +16,31 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/trunkline/trunkline/pkg/probe"
 )
 
+// DefaultListen is where a simulator listens unless told otherwise.
+const DefaultListen = ":7700"
+
 // Main runs a simulator as a process of its own and exits. DAILY_SIM_CONFIG names a YAML file with a Config, of which
-// what is left out is as in Defaults; DAILY_SIM_LISTEN is the address, :7700. The account key and the secret of numbers
-// that have none come from the same variables as Trunkline's: DAILY_API_KEY and DAILY_PINLESS_HMAC.
+// what is left out is as in Defaults; DAILY_SIM_LISTEN is the address. The account key and the secret of numbers
+// that have none come from the same variables as Trunkline's: DAILY_API_KEY and DAILY_PINLESS_HMAC. With the word health
+// it asks that process whether it serves.
 func Main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	cfg, err := load(os.Getenv("DAILY_SIM_CONFIG"))
-	if err == nil {
-		err = Serve(ctx, cfg, cmp.Or(os.Getenv("DAILY_SIM_LISTEN"), ":7700"))
-	}
+	addr := cmp.Or(os.Getenv("DAILY_SIM_LISTEN"), DefaultListen)
+	err := func() error {
+		if len(os.Args) == 2 && os.Args[1] == "health" {
+			return probe.Get(ctx, probe.URL(addr)+"/sim/stats")
+		}
+		cfg, err := load(os.Getenv("DAILY_SIM_CONFIG"))
+		if err != nil {
+			return err
+		}
+		return Serve(ctx, cfg, addr)
+	}()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "daily-sim:", err)
 		os.Exit(1)

@@ -12,7 +12,8 @@ type participant struct {
 	ejectAt              time.Time
 	ejector              *task
 	events               chan event // web participants only
-	leg                  *leg       // phone legs only
+	leg                  *leg       // phones that called only
+	dial                 *dial      // phones that were called only
 	session              *session
 	attendance           *attendance
 	left                 bool

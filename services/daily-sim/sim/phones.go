@@ -114,7 +114,7 @@ func (s *Sim) PlaceCall(spec CallSpec) (Call, error) {
 	if spec.From != "" {
 		c.From = &spec.From
 	}
-	s.forget()
+	s.order = forget(s.order, s.cfg.History, func(c *call) bool { return c.State == Ended }, func(c *call) { delete(s.calls, c.ID) })
 	s.calls[c.ID] = c
 	s.order = append(s.order, c)
 	hold, why := s.cfg.MaxHold.Std(), "hold-timeout"
@@ -167,21 +167,21 @@ func (s *Sim) Hangup(id string) error {
 	return nil
 }
 
-// forget drops the oldest ended calls when there are too many.
-func (s *Sim) forget() {
-	if len(s.order) < 2*s.cfg.History {
-		return
+// forget drops the oldest that are over, when there are twice as many as are to be remembered.
+func forget[T any](order []T, remembered int, over func(T) bool, drop func(T)) []T {
+	if len(order) < 2*remembered {
+		return order
 	}
-	old := len(s.order) - s.cfg.History
-	var kept []*call
-	for i, c := range s.order {
-		if i < old && c.State == Ended {
-			delete(s.calls, c.ID)
+	old := len(order) - remembered
+	var kept []T
+	for i, x := range order {
+		if i < old && over(x) {
+			drop(x)
 			continue
 		}
-		kept = append(kept, c)
+		kept = append(kept, x)
 	}
-	s.order = kept
+	return kept
 }
 
 // endCall takes all legs of the call out of their rooms; mu is held.

@@ -22,6 +22,7 @@ type room struct {
 	props      map[string]any
 	endpoints  []string
 	busy       map[string]*leg // SIP endpoint -> the one caller it serves
+	dials      map[*dial]bool  // those that have not ended
 	session    *session
 	collector  *task
 }
@@ -81,7 +82,7 @@ func (s *Sim) createRoom(r *request) (any, *apiError) {
 	s.lastID++
 	rm := &room{
 		id: uuid.NewString(), name: name, apiCreated: true, privacy: privacy, url: s.publicURL(r.Request) + "/" + name,
-		createdAt: time.Now(), order: s.lastID, props: merge(nil, props), busy: map[string]*leg{},
+		createdAt: time.Now(), order: s.lastID, props: merge(nil, props), busy: map[string]*leg{}, dials: map[*dial]bool{},
 	}
 	s.rooms[name] = rm
 	s.openDoors(rm)
@@ -196,6 +197,7 @@ func (s *Sim) removeRoom(rm *room) {
 		delete(s.rooms, rm.name)
 	}
 	s.tasks.stop(rm.collector)
+	s.endUnjoined(rm, "room-deleted")
 	s.endSession(rm.session, "room-deleted")
 	s.closeDoors(rm)
 	s.touch()

@@ -124,6 +124,9 @@ func (s *Sim) leave(p *participant, why string) {
 		s.emitDialinStopped(p)
 		s.legGone(p.leg, why)
 	}
+	if p.dial != nil {
+		s.endDial(p.dial, why)
+	}
 	switch {
 	case len(se.members) == 0:
 		s.emptied(se, now)
@@ -138,6 +141,9 @@ func (s *Sim) emptied(se *session, now time.Time) {
 	se.sipUp, se.alone = false, 0
 	s.tasks.stop(se.sipWait)
 	se.meeting.endedAt = now
+	if !se.room.dialStarts() {
+		s.endUnjoined(se.room, "room-ended")
+	}
 	if se.ending != nil {
 		return
 	}

@@ -27,29 +27,33 @@ type Sim struct {
 	running atomic.Bool
 	ended   chan struct{} // closed when Run has ended
 
-	mu       sync.Mutex // guards all below
-	changed  chan struct{}
-	rand     *rand.Rand
-	budgets  map[string]*window
-	faults   Faults
-	held     map[string]*heldBack
-	domain   map[string]any
-	rooms    map[string]*room
-	doors    map[string]door // SIP endpoint -> room
-	sessions map[*session]struct{}
-	meetings []*meeting
-	present  []*attendance
-	configs  []*dialinConfig
-	bought   []*phoneNumber
-	calls    map[string]*call
-	order    []*call
-	hub      *hub
-	requests log[Request]
-	sent     log[Delivery]
-	counts   map[string]map[int]int
-	maxBots  int
-	lastID   uint64
-	lastMs   int64
+	mu        sync.Mutex // guards all below
+	changed   chan struct{}
+	rand      *rand.Rand
+	budgets   map[string]*window
+	faults    Faults
+	held      map[string]*heldBack
+	domain    map[string]any
+	rooms     map[string]*room
+	doors     map[string]door // SIP endpoint -> room
+	sessions  map[*session]struct{}
+	meetings  []*meeting
+	present   []*attendance
+	configs   []*dialinConfig
+	bought    []*phoneNumber
+	calls     map[string]*call
+	order     []*call
+	callees   []*callee
+	dials     map[string]*dial
+	dialOrder []*dial
+	dialled   map[string]int // how often each number was called
+	hub       *hub
+	requests  log[Request]
+	sent      log[Delivery]
+	counts    map[string]map[int]int
+	maxBots   int
+	lastID    uint64
+	lastMs    int64
 }
 
 // New makes a domain; it panics on a config that Validate refuses.
@@ -71,6 +75,9 @@ func New(cfg Config) *Sim {
 		doors:    map[string]door{},
 		sessions: map[*session]struct{}{},
 		calls:    map[string]*call{},
+		callees:  newCallees(cfg.Dialout.Callees),
+		dials:    map[string]*dial{},
+		dialled:  map[string]int{},
 		counts:   map[string]map[int]int{},
 		requests: log[Request]{max: cfg.History},
 		sent:     log[Delivery]{max: cfg.History},

@@ -2,7 +2,10 @@
 
 package sim
 
-import "sort"
+import (
+	"maps"
+	"sort"
+)
 
 // Stats is the state of the domain at a glance.
 type Stats struct {
@@ -14,6 +17,9 @@ type Stats struct {
 	Legs       int                    `json:"legs"`
 	// Calls counts the calls by state.
 	Calls map[string]int `json:"calls"`
+	// Dials counts the dials by state, Dialled how often each number was called since the start: it forgets none.
+	Dials   map[string]int `json:"dials"`
+	Dialled map[string]int `json:"dialled"`
 	// Webhook is the state of the domain webhook, empty without one.
 	Webhook string `json:"webhook"`
 }
@@ -52,7 +58,7 @@ func (s *Sim) Stats() Stats {
 	defer s.mu.Unlock()
 	st := Stats{
 		Bots: BotStats{MaxLive: s.maxBots, List: []Bot{}}, Requests: map[string]map[int]int{},
-		Rooms: len(s.rooms), Calls: map[string]int{},
+		Rooms: len(s.rooms), Calls: map[string]int{}, Dials: map[string]int{}, Dialled: maps.Clone(s.dialled),
 	}
 	for name, byStatus := range s.counts {
 		st.Requests[name] = map[int]int{}
@@ -72,6 +78,9 @@ func (s *Sim) Stats() Stats {
 	st.Bots.Live = len(st.Bots.List)
 	for _, c := range s.order {
 		st.Calls[c.State]++
+	}
+	for _, d := range s.dialOrder {
+		st.Dials[d.State]++
 	}
 	if s.hub != nil {
 		st.Webhook = s.hub.State
@@ -111,7 +120,9 @@ func (se *session) state() RoomState {
 			continue
 		}
 		r.Legs = append(r.Legs, p.id)
-		r.Calls = append(r.Calls, p.leg.call.ID)
+		if p.leg != nil {
+			r.Calls = append(r.Calls, p.leg.call.ID)
+		}
 	}
 	return r
 }

@@ -15,10 +15,11 @@ type job struct {
 	Token     string `json:"token"`
 	SessionID string `json:"session_id"`
 	Body      struct {
-		DialinSettings *dialinSettings `json:"dialin_settings"`
-		APIKey         string          `json:"daily_api_key"`
-		APIURL         string          `json:"daily_api_url"`
-		Trunkline      struct {
+		DialinSettings  *dialinSettings `json:"dialin_settings"`
+		DialoutSettings dialoutSettings `json:"dialout_settings"`
+		APIKey          string          `json:"daily_api_key"`
+		APIURL          string          `json:"daily_api_url"`
+		Trunkline       struct {
 			Attempt int  `json:"attempt"`
 			Resumed bool `json:"resumed"`
 		} `json:"trunkline"`
@@ -45,3 +46,11 @@ func readJob(r io.Reader) (job, error) {
 func (j job) asks() bool {
 	return j.Body.DialinSettings != nil && !j.Body.Trunkline.Resumed
 }
+
+// dials tells whether the bot calls somebody itself: only one that starts with the settings for it does.
+func (j job) dials() bool {
+	return len(j.Body.DialoutSettings) > 0 && !j.Body.Trunkline.Resumed
+}
+
+// out tells whether the call is one to a called person, by whomever they are dialled.
+func (j job) out() bool { return j.Body.DialinSettings == nil }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package simbot is a bot for the Daily simulator: it does on the wire what a stock Pipecat dial-in bot
-// does, and, by flags, what one should not.
+// Package simbot is a bot for the Daily simulator: it does on the wire what stock Pipecat bots for dial-in and dial-out
+// do, and, by flags, what one should not.
 package simbot
 
 import (
@@ -42,9 +42,11 @@ func Main(ctx context.Context, stdin io.Reader, args []string) int {
 }
 
 type bot struct {
-	job    job
-	vices  vices
-	client *http.Client
+	job      job
+	vices    vices
+	client   *http.Client
+	session  string // the bot's own in the room
+	dialouts []*dialout
 }
 
 func (b *bot) run(ctx context.Context) int {
@@ -92,12 +94,23 @@ func (b *bot) stay(ctx context.Context, rm *room) int {
 				return 0
 			}
 			switch e.Event {
+			case "joined":
+				b.startDialling(ctx, e.SessionID)
 			case "dialin-ready":
 				if b.ready(ctx, e.SIPEndpoint) && b.vices.dieAfter > 0 {
 					die = time.After(b.vices.dieAfter)
 				}
-			case "dialin-stopped":
-				if b.vices.outstay {
+			case "dialout-answered":
+				b.dialoutAnswered(e.Leg)
+			case "sim-heard":
+				say("heard a %s", e.Who)
+			case "dialout-error":
+				if !b.dialoutFailed(ctx, e.Leg) {
+					say("no more dials")
+					return 0
+				}
+			case "dialin-stopped", "dialout-stopped":
+				if b.vices.outstay || e.Event == "dialout-stopped" && !b.job.out() {
 					continue
 				}
 				say("%s", e.Event)

@@ -17,7 +17,9 @@ import (
 // event is a line of the join protocol, as far as a bot looks at it.
 type event struct {
 	Event       string `json:"event"`
-	SessionID   string `json:"session_id"`
+	SessionID   string `json:"session_id"` // joined: the bot's own
+	Leg         string `json:"sessionId"`  // of a phone
+	Who         string `json:"who"`        // sim-heard
 	SIPEndpoint string `json:"sipEndpoint"`
 	Type        string `json:"type"`
 }

@@ -1,59 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package compose tests what `docker compose up` starts.
+// Package compose tests what `docker compose up` starts, and that the Compose file, the README and the code agree.
 package compose
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/pkg/config"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 	controlv1 "github.com/trunkline/trunkline/proto/gen/trunkline/control/v1"
 	"github.com/trunkline/trunkline/proto/gen/trunkline/control/v1/controlv1connect"
 	"github.com/trunkline/trunkline/services/daily-sim/sim"
+	"github.com/trunkline/trunkline/services/trunkline/engine"
+	"github.com/trunkline/trunkline/services/trunkline/storm"
 )
 
-// required is set where the test must not be left out, as in CI.
-const required = "TRUNKLINE_COMPOSE"
-
-// project is a compose project of the test's own, on ports of its own.
-type project struct {
-	t     *testing.T
-	name  string
-	ports map[string]string
-}
-
-func TestComposeStartsATrunklineThatTakesACall(t *testing.T) {
-	if err := engine(t.Context()); err != nil {
-		if os.Getenv(required) != "" {
-			t.Fatal(err)
-		}
-		t.Skip("left out: ", err)
-	}
-	p := &project{t: t, name: fmt.Sprintf("trunkline-test-%d", os.Getpid()), ports: map[string]string{}}
-	for _, name := range []string{"INGRESS_PORT", "CONTROL_PORT", "SIM_PORT"} {
-		p.ports[name] = freePort(t)
-	}
+func TestComposeStartsATrunklineThatTakesCallsAndLosesNoneWhenItStops(t *testing.T) {
+	p := newProject(t)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(p.compose("logs", "--no-color"))
 		}
 		p.compose("down", "--volumes", "--timeout", "5")
 	})
-	p.must("up", "--detach", "--build", "--quiet-pull")
+	p.must("up", "--detach", "--build", "--quiet-pull", "--wait") // until all are healthy
 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -62,37 +42,96 @@ func TestComposeStartsATrunklineThatTakesACall(t *testing.T) {
 		return p.get(ctx, "/sim/stats", &stats) == nil && stats.Webhook == "ACTIVE"
 	})
 	// The curl line of the README.
-	res, err := http.Post(p.url("SIM_PORT")+"/sim/calls", "application/x-www-form-urlencoded",
-		strings.NewReader(`{"from":"+14155550123","to":"+14155550100","talk":"1s"}`))
+	p.completed(ctx, p.place(`{"from":"+14155550123","to":"+14155550100","talk":"1s"}`))
+
+	phone := p.place(`{"from":"+14155550123","to":"+14155550100"}`)
+	p.poll(ctx, "the call", func() bool { return p.now(ctx, &phone) && phone.State == sim.Connected })
+	stopped := make(chan error, 1)
+	go func() {
+		_, err := p.run("stop", "bot-scheduler")
+		stopped <- err
+	}()
+	p.poll(ctx, "bot-scheduler to take no new calls", func() bool {
+		return strings.Contains(p.compose("logs", "--no-color", "bot-scheduler"), "takes no new calls")
+	})
+	late := p.place(`{"from":"+14155550123","to":"+14155550100","talk":"1s"}`)
+	p.poll(ctx, "who calls meanwhile to be taken", func() bool {
+		return p.now(ctx, &late) && slices.ContainsFunc(late.Webhooks, func(d sim.Delivery) bool { return d.Status == http.StatusOK })
+	})
+	select {
+	case err := <-stopped:
+		t.Fatalf("bot-scheduler did not wait for its call: %v", err)
+	default:
+	}
+	if !p.now(ctx, &phone) || phone.State != sim.Connected {
+		t.Fatalf("the call is %s, because of %s", phone.State, phone.Why)
+	}
+	res, err := http.Post(p.url("SIM_PORT")+"/sim/calls/"+phone.ID+"/hangup", "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close()
-	var phone sim.Call
-	if err := json.NewDecoder(res.Body).Decode(&phone); err != nil || res.StatusCode != http.StatusOK {
-		t.Fatalf("place a call: %s, %v", res.Status, err)
+	res.Body.Close()
+	if err := <-stopped; err != nil {
+		t.Errorf("stop: %v", err)
 	}
-	p.poll(ctx, "the end of the call", func() bool {
-		return p.get(ctx, "/sim/calls/"+phone.ID, &phone) == nil && phone.State == sim.Ended
-	})
-	if phone.Legs != 1 || phone.Why != "hung-up" {
-		t.Errorf("the caller had %d legs and ended because of %s", phone.Legs, phone.Why)
-	}
-	client := controlv1connect.NewCallServiceClient(http.DefaultClient, p.url("CONTROL_PORT"))
-	p.poll(ctx, "the call's end on the record", func() bool {
-		got, err := client.GetCall(ctx, &controlv1.GetCallRequest{Id: bus.CallID(phone.CallDomain, phone.ID)})
-		return err == nil && got.GetCall().GetOutcome() == callv1.Outcome_OUTCOME_COMPLETED
-	})
+	p.completed(ctx, phone)
+	p.must("start", "bot-scheduler")
+	p.completed(ctx, late)
 }
 
-// engine reports why there is no Docker engine with compose here, or nil.
-func engine(ctx context.Context) error {
-	for _, args := range [][]string{{"info"}, {"compose", "version"}} {
-		if out, err := exec.CommandContext(ctx, "docker", args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("docker %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(out))
+// Which services there are is the profile's affair, and the profile "" is the one that nobody has to name.
+func TestComposeStartsWhatTheProfileSays(t *testing.T) {
+	p := newProject(t)
+	for phrase, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"with the simulator": {nil, "bot-scheduler call-control daily-sim ingress nats room-provisioner setup"},
+		"against Daily":      {[]string{"--profile", "real"}, "nats real-bot-scheduler real-call-control real-ingress real-room-provisioner real-setup"},
+		"as a cluster": {[]string{"--profile", "cluster"}, "bot-scheduler bot-scheduler-2 call-control call-control-2 cluster-setup daily-sim " +
+			"ingress ingress-2 nats-1 nats-2 nats-3 room-provisioner room-provisioner-2"},
+	} {
+		out, err := p.run(append(c.args, "config", "--services")...)
+		got := strings.Fields(out)
+		slices.Sort(got)
+		if err != nil || strings.Join(got, " ") != c.want {
+			t.Errorf("%s: %v\n got %s\nwant %s", phrase, err, strings.Join(got, " "), c.want)
 		}
 	}
-	return nil
+}
+
+func TestComposeNamesTheSecretThatIsMissing(t *testing.T) {
+	p := newProject(t)
+	must := []string{config.EnvDailyAPIKey, config.EnvDailyPinlessHMAC, config.EnvDailyWebhookHMAC, config.EnvTrunklineSecret, "BOTS_IMAGE"}
+	for _, missing := range must {
+		for _, name := range must {
+			p.env[name] = "c2VjcmV0"
+		}
+		p.env[missing] = ""
+		if out, err := p.run("--profile", "real", "config"); err == nil || !strings.Contains(out, missing) || !strings.Contains(out, "set it in .env") {
+			t.Errorf("without %s: %v\n%s", missing, err, out)
+		}
+		if out, err := p.run("config"); err != nil {
+			t.Errorf("with the simulator, without %s: %v\n%s", missing, err, out)
+		}
+	}
+}
+
+// project is a compose project of the test's own, on ports of its own. Its variables do not come from .env.
+type project struct {
+	t    *testing.T
+	name string
+	env  map[string]string
+}
+
+func newProject(t *testing.T) *project {
+	t.Helper()
+	engine.Need(t)
+	p := &project{t: t, name: fmt.Sprintf("trunkline-test-%d", os.Getpid()), env: map[string]string{"COMPOSE_PROFILES": ""}}
+	for _, name := range []string{"INGRESS_PORT", "CONTROL_PORT", "SIM_PORT"} {
+		p.env[name] = strconv.Itoa(storm.FreePort())
+	}
+	return p
 }
 
 func (p *project) compose(args ...string) (out string) {
@@ -111,20 +150,14 @@ func (p *project) must(args ...string) {
 }
 
 func (p *project) run(args ...string) (string, error) {
-	root, err := filepath.Abs("../../..")
-	if err != nil {
-		return "", err
+	var env []string
+	for name, value := range p.env {
+		env = append(env, name+"="+value)
 	}
-	cmd := exec.Command("docker", append([]string{"compose", "--project-name", p.name, "--project-directory", root, "--file", filepath.Join(root, "docker-compose.yml")}, args...)...)
-	cmd.Env = os.Environ()
-	for name, port := range p.ports {
-		cmd.Env = append(cmd.Env, name+"="+port)
-	}
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+	return engine.Compose(p.name, env, append([]string{"--env-file", os.DevNull}, args...)...)
 }
 
-func (p *project) url(port string) string { return "http://127.0.0.1:" + p.ports[port] }
+func (p *project) url(port string) string { return "http://127.0.0.1:" + p.env[port] }
 
 func (p *project) get(ctx context.Context, path string, into any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url("SIM_PORT")+path, nil)
@@ -139,6 +172,39 @@ func (p *project) get(ctx context.Context, path string, into any) error {
 	return json.NewDecoder(res.Body).Decode(into)
 }
 
+// place has a phone call.
+func (p *project) place(spec string) (phone sim.Call) {
+	p.t.Helper()
+	res, err := http.Post(p.url("SIM_PORT")+"/sim/calls", "application/x-www-form-urlencoded", strings.NewReader(spec))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if err := json.NewDecoder(res.Body).Decode(&phone); err != nil || res.StatusCode != http.StatusOK {
+		p.t.Fatalf("place a call: %s, %v", res.Status, err)
+	}
+	return phone
+}
+
+// now looks at the call as it is by now.
+func (p *project) now(ctx context.Context, phone *sim.Call) bool {
+	return p.get(ctx, "/sim/calls/"+phone.ID, phone) == nil
+}
+
+// completed waits until the caller has hung up and the record says so.
+func (p *project) completed(ctx context.Context, phone sim.Call) {
+	p.t.Helper()
+	p.poll(ctx, "the end of the call", func() bool { return p.now(ctx, &phone) && phone.State == sim.Ended })
+	if phone.Legs != 1 || phone.Why != "hung-up" {
+		p.t.Errorf("the caller had %d legs and ended because of %s", phone.Legs, phone.Why)
+	}
+	client := controlv1connect.NewCallServiceClient(http.DefaultClient, p.url("CONTROL_PORT"))
+	p.poll(ctx, "the call's end on the record", func() bool {
+		got, err := client.GetCall(ctx, &controlv1.GetCallRequest{Id: bus.CallID(phone.CallDomain, phone.ID)})
+		return err == nil && got.GetCall().GetOutcome() == callv1.Outcome_OUTCOME_COMPLETED
+	})
+}
+
 func (p *project) poll(ctx context.Context, what string, is func() bool) {
 	p.t.Helper()
 	for !is() {
@@ -146,19 +212,6 @@ func (p *project) poll(ctx context.Context, what string, is func() bool) {
 		case <-ctx.Done():
 			p.t.Fatalf("waited in vain for %s", what)
 		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
-
-// freePort finds a port that nobody listens on, below those that the system gives to outgoing connections.
-func freePort(t *testing.T) string {
-	t.Helper()
-	for {
-		port := strconv.Itoa(15000 + rand.Intn(15000))
-		l, err := net.Listen("tcp", "127.0.0.1:"+port)
-		if err == nil {
-			l.Close()
-			return port
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,7 +63,12 @@ func newWorld(t *testing.T, o options) *world {
 		binary = bin + "/breakable"
 	}
 	conf := filepath.Join(w.dir, "nats.conf")
-	w.write(conf, fmt.Sprintf("listen: 127.0.0.1:%d\njetstream { store_dir: %q, sync_interval: always }\n", ports["nats"], filepath.Join(w.dir, "nats")))
+	public, keys, err := stack.NewNKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write(conf, fmt.Sprintf("listen: 127.0.0.1:%d\njetstream { store_dir: %q, sync_interval: always }\n", ports["nats"], filepath.Join(w.dir, "nats"))+
+		stack.DeveloperConf(public))
 	w.parts = append(w.parts, newProcess(t, w.dir, "nats", nil, bin+"/nats-server", "-c", conf))
 	env := []string{
 		"DAILY_API_KEY=" + storm.APIKey, "DAILY_PINLESS_HMAC=" + storm.PinlessHMAC, "DAILY_WEBHOOK_HMAC=" + storm.WebhookHMAC,
@@ -80,7 +86,7 @@ agents:
 routes: [{default: true, agent: agent, answer_budget: 150s}]
 %s
 `, w.urls["ingress"], ports["ingress"], ports["gateway"], ports["control"], ports["admin-"+s.Name], w.urls["sim"], o.daily, o.flags, o.slots, o.agent, o.more))
-		w.parts = append(w.parts, newProcess(t, w.dir, s.Name, env, binary, "serve", s.Name, "-c", path))
+		w.parts = append(w.parts, newProcess(t, w.dir, s.Name, append(slices.Clone(env), "NATS_NKEY="+keys[s.Name].Reveal()), binary, "serve", s.Name, "-c", path))
 	}
 	if o.noStart {
 		return w

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -41,7 +40,7 @@ func startBroker(dir string, port int, sync time.Duration, public map[string]str
 		SyncInterval: cmp.Or(sync, 2*time.Minute), NoSigs: true, NoLog: true,
 		JetStreamMaxStore: 1 << 40, // the disk is the limit; left out, it is what is free at the start
 	}
-	if err := options.ProcessConfigString(usersConf(public)); err != nil {
+	if err := options.ProcessConfigString(DeveloperConf(public)); err != nil {
 		return nil, errors.Join(fmt.Errorf("users of NATS: %w", err), lock.Unlock())
 	}
 	s, err := server.NewServer(&options)
@@ -60,13 +59,4 @@ func (b *broker) stop() error {
 	b.Shutdown()
 	b.WaitForShutdown()
 	return b.lock.Unlock()
-}
-
-func usersConf(public map[string]string) string {
-	var b strings.Builder
-	for user, key := range public {
-		fmt.Fprintf(&b, "%s: %s\n", PublicVariable(user), key)
-	}
-	b.WriteString("no_auth_user: developer\n")
-	return b.String() + UsersConf("      { user: developer, password: developer }\n")
 }

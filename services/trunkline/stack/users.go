@@ -60,6 +60,17 @@ system_account: SYSTEM
 	return b.String()
 }
 
+// DeveloperConf is the same with the public keys in it, for a broker of a developer or a test: whoever comes without a
+// key may do everything.
+func DeveloperConf(public map[string]string) string {
+	var b strings.Builder
+	for user, key := range public {
+		fmt.Fprintf(&b, "%s: %s\n", PublicVariable(user), key)
+	}
+	b.WriteString("no_auth_user: developer\n")
+	return b.String() + UsersConf("      { user: developer, password: developer }\n")
+}
+
 func subjects(b *strings.Builder, what string, allow []string) {
 	fmt.Fprintf(b, "          %s {\n            allow: [\n", what)
 	for _, subject := range allow {
