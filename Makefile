@@ -13,6 +13,7 @@ PROTOC_GEN_CONNECT := v1.21.1
 GOLANGCI := v2.15.0
 
 CALLS ?= 300
+PEOPLE ?= 200
 FORMAT ?= table
 
 export PATH := $(BIN):$(PATH)
@@ -35,7 +36,7 @@ dev: build ## run everything until Ctrl-C, with the simulator
 
 .PHONY: test
 test: ## run all tests with the race detector
-	@docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1 || echo "left out: the compose test (no Docker engine with compose here)"
+	@docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1 || echo "left out: the tests with containers (no Docker engine with compose here)"
 	go vet work
 	go test -race -p 1 -timeout 20m work
 
@@ -82,6 +83,10 @@ bench: build ## measure calls a second and delays; FORMAT=json, or PROFILE=dir f
 .PHONY: compose-test
 compose-test: ## place a call on what docker compose starts; fails without a Docker engine
 	TRUNKLINE_COMPOSE=required go test -count=1 -timeout 15m -run Compose -v ./services/trunkline/compose
+
+.PHONY: containers
+containers: ## kill, freeze, cut off and roll the containers of all parts while people call; PEOPLE=1000 for more; fails without a Docker engine
+	TRUNKLINE_COMPOSE=required TRUNKLINE_CONTAINERS=1 go test -count=1 -v -timeout 2h ./services/trunkline/containers -callers $(PEOPLE)
 
 .PHONY: clean
 clean: ## delete what was built

@@ -16,6 +16,10 @@ import (
 	"github.com/trunkline/trunkline/pkg/config"
 )
 
+// pingEvery is how often NATS is asked whether it is there. Twice that after it went without a word, another server is
+// sought: well within a lease.
+const pingEvery = 2 * time.Second
+
 // ErrRefused is what NATS does not let a process do.
 var ErrRefused = errors.New("NATS refuses")
 
@@ -26,7 +30,7 @@ func Connect(cfg *config.Config, secrets config.Secrets, name string, log *slog.
 	options := []nats.Option{
 		nats.Name(name), nats.CustomInboxPrefix(bus.InboxPrefix(name)),
 		nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.RetryOnFailedConnect(true), nats.ReconnectBufSize(-1),
-		nats.PingInterval(10 * time.Second), nats.MaxPingsOutstanding(2),
+		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(2),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("NATS is away", "err", err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/config"
 	"github.com/trunkline/trunkline/pkg/daily"
 )
@@ -130,11 +131,14 @@ func (b *Budget) try(ctx context.Context, name string, reserve float64) (time.Du
 	if err != nil {
 		return 0, err
 	}
-	if e.revision == 0 {
-		next.revision, err = b.kv.Create(ctx, name, data)
-	} else {
-		next.revision, err = b.kv.Update(ctx, name, data, e.revision)
-	}
+	err = bus.Answered(ctx, func() (err error) {
+		if e.revision == 0 {
+			next.revision, err = b.kv.Create(ctx, name, data)
+		} else {
+			next.revision, err = b.kv.Update(ctx, name, data, e.revision)
+		}
+		return err
+	})
 	if errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) { // another process was first
 		return time.Microsecond, b.look(ctx, name)
 	}

@@ -216,19 +216,15 @@ func (b *Bus) begun(ctx context.Context, callID string) (bool, error) {
 	if msg, err := b.reader.last(ctx, subject); err != nil || msg != nil {
 		return msg != nil, err
 	}
-	for {
+	err := Answered(ctx, func() error {
 		_, err := b.JS.PublishMsg(ctx, &nats.Msg{Subject: subject}, jetstream.WithExpectLastSequencePerSubject(math.MaxInt64))
-		var refused *jetstream.APIError
-		switch {
-		case errors.As(err, &refused) && refused.ErrorCode == codeWrongLast:
-			return refused.Description != "wrong last sequence: 0", nil
-		case apiCode(err) != codeInFlight && apiCode(err) != codeTooMany:
-			return false, err
-		}
-		if err := pause(ctx); err != nil {
-			return false, err
-		}
+		return err
+	})
+	var refused *jetstream.APIError
+	if !errors.As(err, &refused) || refused.ErrorCode != codeWrongLast {
+		return false, err
 	}
+	return refused.Description != "wrong last sequence: 0", nil
 }
 
 // Find reads one event of a call by its key, such as RoomReady.1; nil if it is not there. A replica may not have it yet.

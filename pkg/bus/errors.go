@@ -3,6 +3,7 @@
 package bus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -62,4 +63,18 @@ func apiCode(err error) jetstream.ErrorCode {
 		return api.ErrorCode
 	}
 	return 0
+}
+
+// Answered makes a write until its answer is one: a replicated stream that has another one of the same subject under way
+// gives none.
+func Answered(ctx context.Context, write func() error) error {
+	for {
+		err := write()
+		if code := apiCode(err); code != codeInFlight && code != codeTooMany {
+			return err
+		}
+		if pause(ctx) != nil {
+			return err
+		}
+	}
 }

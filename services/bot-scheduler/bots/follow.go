@@ -23,6 +23,8 @@ type follower struct {
 	holds func() []string // the keys that are taken to be there: no mark may be left of one that has gone
 	see   func(key string, value []byte)
 	known chan struct{} // closed when all that was there has been shown
+
+	doubted uint64 // how far the bucket was when all was shown anew
 }
 
 // follow goes on until the context ends.
@@ -57,18 +59,13 @@ func (f *follower) listen(ctx context.Context, all func()) error {
 	for _, key := range f.holds() {
 		gone[key] = true
 	}
-	there, err := f.last(ctx)
-	if err != nil {
-		return err
-	}
 	watcher, err := f.kv.WatchAll(ctx)
 	if err != nil {
 		return fmt.Errorf("watch bucket %s: %w", f.kv.Bucket(), err)
 	}
 	look := time.NewTicker(lookAgain)
 	defer look.Stop()
-	heard := there // of all that was there, once it has been shown
-	shown := false
+	shown, heard, there := false, uint64(0), uint64(0)
 	for {
 		select {
 		case <-ctx.Done():
@@ -93,7 +90,12 @@ func (f *follower) listen(ctx context.Context, all func()) error {
 				f.see(e.Key(), nil)
 			}
 		case <-look.C:
-			if shown && heard < there || f.nc.Stats().Reconnects != connection {
+			// What comes last may have gone without a mark: one doubt is enough.
+			if shown && heard < there && there != f.doubted {
+				f.doubted = there
+				return nil
+			}
+			if f.nc.Stats().Reconnects != connection {
 				return nil
 			}
 			if now, err := f.last(ctx); err == nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/services/bot-scheduler/slots"
 )
 
@@ -33,7 +34,11 @@ func (s *Scheduler) addJob(ctx context.Context, t task) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.jobs.Create(ctx, t.key(), data); err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
+	err = bus.Answered(ctx, func() error {
+		_, err := s.jobs.Create(ctx, t.key(), data)
+		return err
+	})
+	if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
 		return fmt.Errorf("write job %s down: %w", t.key(), err)
 	}
 	s.ledger.add(t, true)
@@ -41,7 +46,7 @@ func (s *Scheduler) addJob(ctx context.Context, t task) error {
 }
 
 func (s *Scheduler) removeJob(ctx context.Context, key string) error {
-	if err := s.jobs.Purge(ctx, key, jetstream.PurgeTTL(markerLasts)); err != nil {
+	if err := bus.Answered(ctx, func() error { return s.jobs.Purge(ctx, key, jetstream.PurgeTTL(markerLasts)) }); err != nil {
 		return fmt.Errorf("strike job %s out: %w", key, err)
 	}
 	s.ledger.strike(key)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/trunkline/trunkline/pkg/bus"
 )
 
 // Bucket is the key-value bucket of the slots.
@@ -82,7 +84,11 @@ func (s *Slots) Take(ctx context.Context, key string, holder Holder, first time.
 	if err != nil {
 		return nil, err
 	}
-	revision, err := s.KV.Create(ctx, key, data, jetstream.KeyTTL(first))
+	var revision uint64
+	err = bus.Answered(ctx, func() (err error) {
+		revision, err = s.KV.Create(ctx, key, data, jetstream.KeyTTL(first))
+		return err
+	})
 	if errors.Is(err, jetstream.ErrKeyExists) {
 		return nil, ErrTaken
 	}
@@ -100,8 +106,12 @@ func (s *Slots) Renew(ctx context.Context, l *Lease) error {
 	}
 	// kv.Update would drop the time to live.
 	subject := "$KV." + Bucket.Bucket + "." + l.Key
-	ack, err := s.JS.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: data},
-		jetstream.WithMsgTTL(l.TTL), jetstream.WithExpectLastSequencePerSubject(l.Revision))
+	var ack *jetstream.PubAck
+	err = bus.Answered(ctx, func() (err error) {
+		ack, err = s.JS.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: data},
+			jetstream.WithMsgTTL(l.TTL), jetstream.WithExpectLastSequencePerSubject(l.Revision))
+		return err
+	})
 	var api *jetstream.APIError
 	if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
 		return ErrLost
@@ -115,7 +125,7 @@ func (s *Slots) Renew(ctx context.Context, l *Lease) error {
 
 // Release gives the slot back. A lease that is lost has nothing to give back.
 func (s *Slots) Release(ctx context.Context, l *Lease) error {
-	err := s.KV.Delete(ctx, l.Key, jetstream.LastRevision(l.Revision))
+	err := bus.Answered(ctx, func() error { return s.KV.Delete(ctx, l.Key, jetstream.LastRevision(l.Revision)) })
 	var api *jetstream.APIError
 	if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
 		return ErrLost

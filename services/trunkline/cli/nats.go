@@ -3,7 +3,11 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,20 +17,46 @@ import (
 func natsCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "nats", Short: "Look after NATS's users"}
 	cmd.AddCommand(&cobra.Command{
-		Use: "keys", Short: "Make new keys for the users of NATS, as lines for .env", Args: cobra.NoArgs,
-		Long: `Make new keys for the users of NATS, as lines for .env: for each user a public key, which NATS's configuration
-(deploy/nats/users.conf) reads, and a seed, which is the service's secret (NATS_NKEY in its environment).`,
-		Example: "  trunkline nats keys >>.env",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			public, seeds, err := stack.NewNKeys()
-			if err != nil {
+		Use: "keys FOLDER", Short: "Make new keys for the users of NATS", Args: cobra.ExactArgs(1),
+		Long: `Make new keys for the users of NATS. For each user the folder gets a seed, USER.nk: the service reads it, as
+NATS_NKEY_FILE. What public.env holds is for NATS's environment: the users' public keys, which deploy/nats/users.conf refers to.
+Files that are there are not overwritten.`,
+		Example: "  trunkline nats keys nats-keys",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := writeKeys(args[0]); err != nil {
 				return err
 			}
-			for _, user := range stack.NATSUsers() {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s=%s\n%s=%s\n", stack.PublicVariable(user), public[user], stack.SeedVariable(user), seeds[user].Reveal())
-			}
+			fmt.Fprintln(cmd.OutOrStdout(), "made the keys of", strings.Join(stack.NATSUsers(), ", "))
 			return nil
 		},
 	})
 	return cmd
+}
+
+// writeKeys lets everybody who may enter the folder read the seeds: a container reads its own as another user.
+func writeKeys(folder string) error {
+	public, seeds, err := stack.NewNKeys()
+	if err != nil {
+		return err
+	}
+	env, files := "", map[string]string{}
+	for _, user := range stack.NATSUsers() {
+		env += fmt.Sprintf("%s=%s\n", stack.PublicVariable(user), public[user])
+		files[user+".nk"] = seeds[user].Reveal() + "\n"
+	}
+	files["public.env"] = env
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	for name := range files {
+		if _, err := os.Stat(filepath.Join(folder, name)); !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("%s is there already", filepath.Join(folder, name))
+		}
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil { //nolint:gosec // see above
+			return err
+		}
+	}
+	return nil
 }

@@ -12,10 +12,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // required is set where no test may be left out, as in CI.
 const required = "TRUNKLINE_COMPOSE"
+
+// patience is for building every image on a slow machine.
+const patience = 8 * time.Minute
 
 // Need leaves the test out where there is no Docker engine with compose, or fails it where it is required.
 func Need(t *testing.T) {
@@ -50,7 +54,9 @@ func Compose(project string, env []string, args ...string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.Command("docker", append([]string{"compose", "--project-name", project, "--project-directory", root, "--file", filepath.Join(root, "docker-compose.yml")}, args...)...) //nolint:noctx // a clean-up outlives its test's context
+	ctx, cancel := context.WithTimeout(context.Background(), patience) // a clean-up outlives its test's context
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "docker", append([]string{"compose", "--project-name", project, "--project-directory", root, "--file", filepath.Join(root, "docker-compose.yml")}, args...)...)
 	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err

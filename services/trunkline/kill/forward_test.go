@@ -14,7 +14,6 @@ import (
 // A scheduler that dies with a request under way is given the timer again that led to it. Where a second request makes a
 // second leg, and nothing tells yet that the first was heard, it must wait and not ask once more.
 func TestAForwardThatIsRepeatedWhileTheSchedulerDiesIsNotRepeatedAtOnce(t *testing.T) {
-	const forward = "POST /dialin/pinlessCallUpdate"
 	w := watched(t, options{slots: 1, daily: ", presence_settle: 16s, janitor_interval: 1s", sim: func(c *sim.Config) {
 		c.SecondForward = "second-leg"
 		c.PresenceLagMin, c.PresenceLagMax = sim.Duration(6*time.Second), sim.Duration(6*time.Second)

@@ -25,12 +25,9 @@ func NATSUsers() []string {
 }
 
 // PublicVariable is the variable that NATS's configuration finds a user's public key in.
-func PublicVariable(user string) string { return "NATS_PUBLIC_" + upper(user) }
-
-// SeedVariable is the variable that docker-compose.yml finds the seed of a user in.
-func SeedVariable(user string) string { return "NATS_NKEY_" + upper(user) }
-
-func upper(user string) string { return strings.ToUpper(strings.ReplaceAll(user, "-", "_")) }
+func PublicVariable(user string) string {
+	return "NATS_PUBLIC_" + strings.ToUpper(strings.ReplaceAll(user, "-", "_"))
+}
 
 // UsersConf is the part of NATS's configuration that says who may do what: deploy/nats/users.conf. further are more
 // users, in the form of that file.

@@ -40,17 +40,21 @@ func (p Program) Run(ctx context.Context) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	var status error
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		status = cmd.Wait()
+	}()
 	ill := make(chan error, 1)
 	ctx, done := context.WithCancel(context.WithoutCancel(ctx))
 	defer done()
 	go p.watch(ctx, ill)
 	for {
 		select {
-		case err := <-ended:
-			if err != nil {
-				return fmt.Errorf("%s: %w", p.Argv[0], err)
+		case <-ended:
+			if status != nil {
+				return fmt.Errorf("%s: %w", p.Argv[0], status)
 			}
 			return nil
 		case s := <-signals:
