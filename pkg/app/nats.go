@@ -44,7 +44,7 @@ func Connect(cfg *config.Config, secrets config.Secrets, name string, log *slog.
 			}
 		}),
 		nats.ClosedHandler(func(nc *nats.Conn) {
-			if err := nc.LastError(); errors.Is(err, nats.ErrAuthorization) { // twice: the client has given up
+			if err := nc.LastError(); err != nil { // the client has given up, or we have ended and nobody listens
 				refused(fmt.Errorf("%w the connection of %s: %w", ErrRefused, name, err))
 			}
 		}),

@@ -5,6 +5,7 @@ package bots
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -130,11 +131,11 @@ func (s *Scheduler) settleLost(ctx context.Context, t task, slot string) error {
 	mine := slots.Holder{CallID: t.CallID, Attempt: t.Attempt}
 	lease, err := s.Slots.Take(ctx, slot, mine, firstLease)
 	if errors.Is(err, slots.ErrTaken) {
-		now, err := s.Slots.Look(ctx, slot)
+		ours, err := s.holds(ctx, slot, mine)
 		if err != nil {
 			return err
 		}
-		if now != nil && now.Holder.Same(mine) {
+		if ours {
 			s.ledger.seat(slot, t.key()) // the bot lives; we had not heard of it yet
 			return nil
 		}
@@ -151,4 +152,27 @@ func (s *Scheduler) settleLost(ctx context.Context, t task, slot string) error {
 		}
 	}
 	return s.removeJob(ctx, t.key())
+}
+
+// holds looks whose a slot is that is somebody's. A replica that lags behind may not have heard of the last one to take
+// it: that it is not ours, it has to say twice.
+func (s *Scheduler) holds(ctx context.Context, slot string, holder slots.Holder) (bool, error) {
+	for first := true; ; first = false {
+		now, err := s.Slots.Look(ctx, slot)
+		switch {
+		case err != nil:
+			return false, err
+		case now == nil:
+			return false, fmt.Errorf("slot %s is taken, and nobody is seen to hold it", slot)
+		case now.Holder.Same(holder):
+			return true, nil
+		case !first:
+			return false, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(lookAgain):
+		}
+	}
 }

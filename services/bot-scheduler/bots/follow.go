@@ -63,6 +63,12 @@ func (f *follower) listen(ctx context.Context, all func()) error {
 	if err != nil {
 		return fmt.Errorf("watch bucket %s: %w", f.kv.Bucket(), err)
 	}
+	defer func() {
+		go func() { // it may be waiting to tell more, and ends when nothing is left
+			for range watcher.Updates() {
+			}
+		}()
+	}()
 	look := time.NewTicker(lookAgain)
 	defer look.Stop()
 	shown, heard, there := false, uint64(0), uint64(0)

@@ -110,7 +110,11 @@ func (l *ledger) seat(slot, key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if before, held := l.slots[slot]; held {
-		if before == key {
+		if before == key { // it may have been given another one in between, and have left that
+			if l.seats[key] == "" {
+				l.seats[key] = slot
+			}
+			delete(l.idle, key)
 			return
 		}
 		l.leave(slot)

@@ -12,6 +12,9 @@ import (
 	"github.com/trunkline/trunkline/services/bot-scheduler/slots"
 )
 
+// justTaken is for how long a slot is looked for again that is not seen to be taken.
+const justTaken = 10 * time.Second
+
 // BotFailed stops the bot that was given up.
 func (s *Scheduler) BotFailed(ctx context.Context, in bus.In[*callv1.BotFailed]) error {
 	return s.clearUp(ctx, call.Read(in.Story))
@@ -29,6 +32,7 @@ func (s *Scheduler) CallEnded(ctx context.Context, in bus.In[*callv1.CallEnded])
 
 // clearUp has every bot of the call stopped that is no longer wanted, and strikes out the tasks that wait in vain.
 func (s *Scheduler) clearUp(ctx context.Context, c *call.State) error {
+	unseen := false
 	for _, a := range c.Attempts {
 		if a.Exited != nil || a.Room == nil {
 			continue
@@ -55,9 +59,15 @@ func (s *Scheduler) clearUp(ctx context.Context, c *call.State) error {
 			}
 			continue
 		}
-		if err := s.Slots.Revoke(ctx, a.Starting.GetSlot(), c.ID, a.N, lease, stop); err != nil {
+		found, err := s.Slots.Revoke(ctx, a.Starting.GetSlot(), c.ID, a.N, lease, stop)
+		if err != nil {
 			return err
 		}
+		// A replica may not have heard yet of a slot that has just been taken.
+		unseen = unseen || !found && time.Since(a.StartingAt) < justTaken
+	}
+	if unseen {
+		return bus.RetryAfter(lookAgain, nil)
 	}
 	return nil
 }

@@ -153,28 +153,29 @@ func (s *Slots) Look(ctx context.Context, key string) (*Lease, error) {
 }
 
 // Revoke tells whoever keeps the bot of a call's attempt to stop it. It reaches the keeper at once, or, should the
-// message get lost, with the next renewal. A slot that is not held by the attempt is left alone.
-func (s *Slots) Revoke(ctx context.Context, key, callID string, attempt uint32, ttl time.Duration, stop Stop) error {
+// message get lost, with the next renewal. A slot that is not held by the attempt, as far as is seen, is left alone, and
+// not found.
+func (s *Slots) Revoke(ctx context.Context, key, callID string, attempt uint32, ttl time.Duration, stop Stop) (found bool, err error) {
 	for {
 		l, err := s.Look(ctx, key)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if l == nil || !l.Holder.Same(Holder{CallID: callID, Attempt: attempt}) {
-			return nil
+			return false, nil
 		}
 		if l.Holder.Stop == nil || stop.Linger < l.Holder.Stop.Linger {
 			l.Holder.Stop, l.TTL = &stop, ttl
 			if err := s.Renew(ctx, l); errors.Is(err, ErrLost) {
 				continue // renewed in between
 			} else if err != nil {
-				return err
+				return true, err
 			}
 		}
 		if err := s.JS.Conn().Publish(StopSubject(callID, attempt), nil); err != nil {
-			return fmt.Errorf("tell the keeper of %s: %w", key, err)
+			return true, fmt.Errorf("tell the keeper of %s: %w", key, err)
 		}
-		return nil
+		return true, nil
 	}
 }
 

@@ -24,7 +24,14 @@ func dlqCommand() *cobra.Command {
 	cmd.PersistentFlags().StringVar(&nats, "nats", app.NATSURL(), "URL of NATS (NATS_URL)")
 	open := func(cmd *cobra.Command) (jetstream.JetStream, func(), error) {
 		cfg := config.Default()
-		cfg.NATS.URL = nats
+		if _, err := os.Stat(app.ConfigPath()); err == nil { // for nats.tls and nats.credentials
+			if cfg, err = config.Load(app.ConfigPath()); err != nil {
+				return nil, nil, err
+			}
+		}
+		if cmd.Flags().Changed("nats") || os.Getenv("NATS_URL") != "" || cfg.NATS.URL == "" {
+			cfg.NATS.URL = nats
+		}
 		secrets, err := config.LoadSecrets(os.Getenv)
 		if err != nil {
 			return nil, nil, err
