@@ -37,6 +37,7 @@ dev: build ## run everything until Ctrl-C, with the simulator
 .PHONY: test
 test: ## run all tests with the race detector
 	@docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1 || echo "left out: the tests with containers (no Docker engine with compose here)"
+	@echo "left out: the faults of containers and of a cluster; make containers runs them"
 	go vet work
 	go test -race -p 1 -timeout 20m work
 

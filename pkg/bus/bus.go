@@ -57,10 +57,6 @@ func (b *Bus) Publish(ctx context.Context, callID string, m proto.Message) (*Eve
 		case err == nil:
 			b.Metrics.published(e, began(ctx))
 			return e, nil
-		case errors.Is(err, errInFlight):
-			if err := pause(ctx); err != nil {
-				return nil, err
-			}
 		case errors.Is(err, errMoved):
 			stored, err := b.Find(ctx, callID, e.Key())
 			if err != nil {
@@ -128,7 +124,7 @@ func (b *Bus) DecideOn(ctx context.Context, story *Story, choose Choice) (*Event
 		if errors.As(err, &refused) || ctx.Err() != nil || b.JS.Conn().IsClosed() {
 			return nil, fmt.Errorf("decide %s: %w", e.ID(), err)
 		}
-		// Moved, in flight, or no answer at all: the story tells which.
+		// Moved, or no answer at all: the story tells which.
 		if story, err = b.grown(ctx, story); err != nil {
 			return nil, err
 		}
@@ -136,7 +132,7 @@ func (b *Bus) DecideOn(ctx context.Context, story *Story, choose Choice) (*Event
 }
 
 // grown reads a story again on which a decision was refused. One that has not grown is waited for, and read whole: a
-// replica lags behind, another publish is under way, or what is remembered has been lost.
+// replica lags behind, or what is remembered has been lost.
 func (b *Bus) grown(ctx context.Context, story *Story) (*Story, error) {
 	now, err := b.Story(ctx, story.CallID)
 	if err != nil || now.last() > story.last() {
@@ -243,10 +239,7 @@ func (b *Bus) Find(ctx context.Context, callID, key string) (*Event, error) {
 
 const readTimeout = 5 * time.Second
 
-var (
-	errMoved    = errors.New("the condition does not hold")
-	errInFlight = errors.New("another publish is under way")
-)
+var errMoved = errors.New("the condition does not hold")
 
 func (b *Bus) newEvent(ctx context.Context, callID string, m proto.Message) (*Event, error) {
 	if err := mayAuthor(b.Service, m); err != nil {
@@ -283,12 +276,13 @@ func (b *Bus) store(ctx context.Context, e *Event, condition jetstream.PublishOp
 	injectTrace(ctx, msg.Header)
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	ack, err := b.JS.PublishMsg(ctx, msg, condition)
-	switch apiCode(err) {
-	case codeWrongLast:
+	var ack *jetstream.PubAck
+	err = Answered(ctx, func() (err error) {
+		ack, err = b.JS.PublishMsg(ctx, msg, condition)
+		return err
+	})
+	if apiCode(err) == codeWrongLast {
 		return errMoved
-	case codeInFlight, codeTooMany:
-		return errInFlight
 	}
 	if err != nil {
 		return err

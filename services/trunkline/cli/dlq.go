@@ -29,7 +29,7 @@ func dlqCommand() *cobra.Command {
 				return nil, nil, err
 			}
 		}
-		if cmd.Flags().Changed("nats") || os.Getenv("NATS_URL") != "" || cfg.NATS.URL == "" {
+		if cmd.Flags().Changed("nats") || os.Getenv("NATS_URL") != "" {
 			cfg.NATS.URL = nats
 		}
 		secrets, err := config.LoadSecrets(os.Getenv)
