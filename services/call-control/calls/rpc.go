@@ -15,6 +15,7 @@ import (
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/call"
 	controlv1 "github.com/trunkline/trunkline/proto/gen/trunkline/control/v1"
+	"github.com/trunkline/trunkline/proto/gen/trunkline/control/v1/controlv1connect"
 )
 
 const (
@@ -24,6 +25,8 @@ const (
 
 // rpc answers CallService.
 type rpc struct {
+	controlv1connect.UnimplementedCallServiceHandler
+
 	bus  *bus.Bus
 	view *View
 }

@@ -16,6 +16,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -156,8 +157,14 @@ const (
 	Outcome_OUTCOME_MISSED Outcome = 2
 	// The caller hung up before anybody answered.
 	Outcome_OUTCOME_ABANDONED Outcome = 3
-	// Caller and bot were together, and the call could not be kept.
+	// Caller and bot were together, and the call could not be kept. Or what became of a dial is not known.
 	Outcome_OUTCOME_FAILED Outcome = 4
+	// The person to be called was not had, and will not be tried again.
+	Outcome_OUTCOME_UNREACHED Outcome = 5
+	// Policy does not allow the call.
+	Outcome_OUTCOME_REFUSED Outcome = 6
+	// The call was taken back, or its time ran out, before anybody was had.
+	Outcome_OUTCOME_CANCELLED Outcome = 7
 )
 
 // Enum value maps for Outcome.
@@ -168,6 +175,9 @@ var (
 		2: "OUTCOME_MISSED",
 		3: "OUTCOME_ABANDONED",
 		4: "OUTCOME_FAILED",
+		5: "OUTCOME_UNREACHED",
+		6: "OUTCOME_REFUSED",
+		7: "OUTCOME_CANCELLED",
 	}
 	Outcome_value = map[string]int32{
 		"OUTCOME_UNSPECIFIED": 0,
@@ -175,6 +185,9 @@ var (
 		"OUTCOME_MISSED":      2,
 		"OUTCOME_ABANDONED":   3,
 		"OUTCOME_FAILED":      4,
+		"OUTCOME_UNREACHED":   5,
+		"OUTCOME_REFUSED":     6,
+		"OUTCOME_CANCELLED":   7,
 	}
 )
 
@@ -318,16 +331,34 @@ func (x *CallReceived) GetMaxDuration() *durationpb.Duration {
 
 // CallRequested: an application wants a person to be called.
 type CallRequested struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	To             string                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
-	CallerId       string                 `protobuf:"bytes,3,opt,name=caller_id,json=callerId,proto3" json:"caller_id,omitempty"`
-	Agent          string                 `protobuf:"bytes,4,opt,name=agent,proto3" json:"agent,omitempty"`
-	NotBefore      *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
-	NotAfter       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
-	MaxDuration    *durationpb.Duration   `protobuf:"bytes,7,opt,name=max_duration,json=maxDuration,proto3" json:"max_duration,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With who asked, it makes the call's id.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	To             string `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	// Daily's id of the purchased number to call from; empty is one that Daily chooses.
+	CallerId string `protobuf:"bytes,3,opt,name=caller_id,json=callerId,proto3" json:"caller_id,omitempty"`
+	Agent    string `protobuf:"bytes,4,opt,name=agent,proto3" json:"agent,omitempty"`
+	// The call is not tried before, and no attempt begins after.
+	NotBefore *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	NotAfter  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	// From the answer.
+	MaxDuration *durationpb.Duration `protobuf:"bytes,7,opt,name=max_duration,json=maxDuration,proto3" json:"max_duration,omitempty"`
+	// How long a phone rings before we hang up.
+	RingTimeout *durationpb.Duration `protobuf:"bytes,8,opt,name=ring_timeout,json=ringTimeout,proto3" json:"ring_timeout,omitempty"`
+	// How long an attempt may be without a bot.
+	AnswerBudget *durationpb.Duration `protobuf:"bytes,9,opt,name=answer_budget,json=answerBudget,proto3" json:"answer_budget,omitempty"`
+	// What is tried again; a cause that is not there is not.
+	Retries []*Retry `protobuf:"bytes,10,rep,name=retries,proto3" json:"retries,omitempty"`
+	// For the bot and for who asks about the call. Never logged.
+	Metadata *structpb.Struct `protobuf:"bytes,11,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	// Whose key asked.
+	RequestedBy string `protobuf:"bytes,12,opt,name=requested_by,json=requestedBy,proto3" json:"requested_by,omitempty"`
+	// Of the request, so that the same key with other content is refused.
+	Digest []byte `protobuf:"bytes,13,opt,name=digest,proto3" json:"digest,omitempty"`
+	// The bot dials by itself, once it is ready.
+	BotDials      bool `protobuf:"varint,14,opt,name=bot_dials,json=botDials,proto3" json:"bot_dials,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CallRequested) Reset() {
@@ -409,6 +440,118 @@ func (x *CallRequested) GetMaxDuration() *durationpb.Duration {
 	return nil
 }
 
+func (x *CallRequested) GetRingTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.RingTimeout
+	}
+	return nil
+}
+
+func (x *CallRequested) GetAnswerBudget() *durationpb.Duration {
+	if x != nil {
+		return x.AnswerBudget
+	}
+	return nil
+}
+
+func (x *CallRequested) GetRetries() []*Retry {
+	if x != nil {
+		return x.Retries
+	}
+	return nil
+}
+
+func (x *CallRequested) GetMetadata() *structpb.Struct {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+func (x *CallRequested) GetRequestedBy() string {
+	if x != nil {
+		return x.RequestedBy
+	}
+	return ""
+}
+
+func (x *CallRequested) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+func (x *CallRequested) GetBotDials() bool {
+	if x != nil {
+		return x.BotDials
+	}
+	return false
+}
+
+// Retry says how often a person is called again, and when, after one cause of not having been reached.
+type Retry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// no_answer, not_answered, error or voicemail.
+	Cause string               `protobuf:"bytes,1,opt,name=cause,proto3" json:"cause,omitempty"`
+	Delay *durationpb.Duration `protobuf:"bytes,2,opt,name=delay,proto3" json:"delay,omitempty"`
+	// Dials after the first one that failed of the cause.
+	Limit         uint32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Retry) Reset() {
+	*x = Retry{}
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Retry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Retry) ProtoMessage() {}
+
+func (x *Retry) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Retry.ProtoReflect.Descriptor instead.
+func (*Retry) Descriptor() ([]byte, []int) {
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Retry) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *Retry) GetDelay() *durationpb.Duration {
+	if x != nil {
+		return x.Delay
+	}
+	return nil
+}
+
+func (x *Retry) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
 // AttemptRequested: the call is tried again. The attempt before it is over from here on.
 type AttemptRequested struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -423,7 +566,7 @@ type AttemptRequested struct {
 
 func (x *AttemptRequested) Reset() {
 	*x = AttemptRequested{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[2]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -435,7 +578,7 @@ func (x *AttemptRequested) String() string {
 func (*AttemptRequested) ProtoMessage() {}
 
 func (x *AttemptRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[2]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -448,7 +591,7 @@ func (x *AttemptRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptRequested.ProtoReflect.Descriptor instead.
 func (*AttemptRequested) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{2}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *AttemptRequested) GetAttempt() uint32 {
@@ -497,7 +640,7 @@ type RoomReady struct {
 
 func (x *RoomReady) Reset() {
 	*x = RoomReady{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[3]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -509,7 +652,7 @@ func (x *RoomReady) String() string {
 func (*RoomReady) ProtoMessage() {}
 
 func (x *RoomReady) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[3]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -522,7 +665,7 @@ func (x *RoomReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoomReady.ProtoReflect.Descriptor instead.
 func (*RoomReady) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{3}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *RoomReady) GetAttempt() uint32 {
@@ -585,7 +728,7 @@ type RoomFailed struct {
 
 func (x *RoomFailed) Reset() {
 	*x = RoomFailed{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[4]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -597,7 +740,7 @@ func (x *RoomFailed) String() string {
 func (*RoomFailed) ProtoMessage() {}
 
 func (x *RoomFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[4]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -610,7 +753,7 @@ func (x *RoomFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoomFailed.ProtoReflect.Descriptor instead.
 func (*RoomFailed) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{4}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RoomFailed) GetAttempt() uint32 {
@@ -637,7 +780,7 @@ type RoomReleased struct {
 
 func (x *RoomReleased) Reset() {
 	*x = RoomReleased{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[5]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -649,7 +792,7 @@ func (x *RoomReleased) String() string {
 func (*RoomReleased) ProtoMessage() {}
 
 func (x *RoomReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[5]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -662,7 +805,7 @@ func (x *RoomReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoomReleased.ProtoReflect.Descriptor instead.
 func (*RoomReleased) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{5}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RoomReleased) GetRooms() []string {
@@ -684,7 +827,7 @@ type LegSeen struct {
 
 func (x *LegSeen) Reset() {
 	*x = LegSeen{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[6]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -696,7 +839,7 @@ func (x *LegSeen) String() string {
 func (*LegSeen) ProtoMessage() {}
 
 func (x *LegSeen) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[6]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -709,7 +852,7 @@ func (x *LegSeen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LegSeen.ProtoReflect.Descriptor instead.
 func (*LegSeen) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{6}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LegSeen) GetSessionId() string {
@@ -745,7 +888,7 @@ type LegLost struct {
 
 func (x *LegLost) Reset() {
 	*x = LegLost{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[7]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -757,7 +900,7 @@ func (x *LegLost) String() string {
 func (*LegLost) ProtoMessage() {}
 
 func (x *LegLost) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[7]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -770,7 +913,7 @@ func (x *LegLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LegLost.ProtoReflect.Descriptor instead.
 func (*LegLost) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{7}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LegLost) GetSessionId() string {
@@ -808,7 +951,7 @@ type BotStarting struct {
 
 func (x *BotStarting) Reset() {
 	*x = BotStarting{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[8]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -820,7 +963,7 @@ func (x *BotStarting) String() string {
 func (*BotStarting) ProtoMessage() {}
 
 func (x *BotStarting) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[8]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -833,7 +976,7 @@ func (x *BotStarting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BotStarting.ProtoReflect.Descriptor instead.
 func (*BotStarting) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{8}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *BotStarting) GetAttempt() uint32 {
@@ -876,7 +1019,7 @@ type BotStarted struct {
 
 func (x *BotStarted) Reset() {
 	*x = BotStarted{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[9]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +1031,7 @@ func (x *BotStarted) String() string {
 func (*BotStarted) ProtoMessage() {}
 
 func (x *BotStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[9]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +1044,7 @@ func (x *BotStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BotStarted.ProtoReflect.Descriptor instead.
 func (*BotStarted) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{9}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *BotStarted) GetAttempt() uint32 {
@@ -931,7 +1074,7 @@ type BotReady struct {
 
 func (x *BotReady) Reset() {
 	*x = BotReady{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[10]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -943,7 +1086,7 @@ func (x *BotReady) String() string {
 func (*BotReady) ProtoMessage() {}
 
 func (x *BotReady) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[10]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -956,7 +1099,7 @@ func (x *BotReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BotReady.ProtoReflect.Descriptor instead.
 func (*BotReady) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{10}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *BotReady) GetAttempt() uint32 {
@@ -991,7 +1134,7 @@ type BotFailed struct {
 
 func (x *BotFailed) Reset() {
 	*x = BotFailed{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[11]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1146,7 @@ func (x *BotFailed) String() string {
 func (*BotFailed) ProtoMessage() {}
 
 func (x *BotFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[11]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1159,7 @@ func (x *BotFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BotFailed.ProtoReflect.Descriptor instead.
 func (*BotFailed) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{11}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *BotFailed) GetAttempt() uint32 {
@@ -1046,7 +1189,7 @@ type BotExited struct {
 
 func (x *BotExited) Reset() {
 	*x = BotExited{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[12]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1058,7 +1201,7 @@ func (x *BotExited) String() string {
 func (*BotExited) ProtoMessage() {}
 
 func (x *BotExited) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[12]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1071,7 +1214,7 @@ func (x *BotExited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BotExited.ProtoReflect.Descriptor instead.
 func (*BotExited) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{12}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *BotExited) GetAttempt() uint32 {
@@ -1107,7 +1250,7 @@ type ForwardStarted struct {
 
 func (x *ForwardStarted) Reset() {
 	*x = ForwardStarted{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[13]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1119,7 +1262,7 @@ func (x *ForwardStarted) String() string {
 func (*ForwardStarted) ProtoMessage() {}
 
 func (x *ForwardStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[13]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1132,7 +1275,7 @@ func (x *ForwardStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardStarted.ProtoReflect.Descriptor instead.
 func (*ForwardStarted) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{13}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ForwardStarted) GetAttempt() uint32 {
@@ -1168,7 +1311,7 @@ type ForwardRepeated struct {
 
 func (x *ForwardRepeated) Reset() {
 	*x = ForwardRepeated{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[14]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1180,7 +1323,7 @@ func (x *ForwardRepeated) String() string {
 func (*ForwardRepeated) ProtoMessage() {}
 
 func (x *ForwardRepeated) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[14]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1193,7 +1336,7 @@ func (x *ForwardRepeated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardRepeated.ProtoReflect.Descriptor instead.
 func (*ForwardRepeated) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{14}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ForwardRepeated) GetAttempt() uint32 {
@@ -1221,7 +1364,7 @@ type CallForwarded struct {
 
 func (x *CallForwarded) Reset() {
 	*x = CallForwarded{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[15]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1233,7 +1376,7 @@ func (x *CallForwarded) String() string {
 func (*CallForwarded) ProtoMessage() {}
 
 func (x *CallForwarded) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[15]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1246,7 +1389,7 @@ func (x *CallForwarded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallForwarded.ProtoReflect.Descriptor instead.
 func (*CallForwarded) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{15}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CallForwarded) GetAttempt() uint32 {
@@ -1278,7 +1421,7 @@ type ForwardFailed struct {
 
 func (x *ForwardFailed) Reset() {
 	*x = ForwardFailed{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[16]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1433,7 @@ func (x *ForwardFailed) String() string {
 func (*ForwardFailed) ProtoMessage() {}
 
 func (x *ForwardFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[16]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1446,7 @@ func (x *ForwardFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardFailed.ProtoReflect.Descriptor instead.
 func (*ForwardFailed) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{16}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ForwardFailed) GetAttempt() uint32 {
@@ -1346,7 +1489,7 @@ type DialinReady struct {
 
 func (x *DialinReady) Reset() {
 	*x = DialinReady{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[17]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1358,7 +1501,7 @@ func (x *DialinReady) String() string {
 func (*DialinReady) ProtoMessage() {}
 
 func (x *DialinReady) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[17]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1371,7 +1514,7 @@ func (x *DialinReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialinReady.ProtoReflect.Descriptor instead.
 func (*DialinReady) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{17}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DialinReady) GetAttempt() uint32 {
@@ -1408,7 +1551,7 @@ type LegConnected struct {
 
 func (x *LegConnected) Reset() {
 	*x = LegConnected{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[18]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1420,7 +1563,7 @@ func (x *LegConnected) String() string {
 func (*LegConnected) ProtoMessage() {}
 
 func (x *LegConnected) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[18]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1433,7 +1576,7 @@ func (x *LegConnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LegConnected.ProtoReflect.Descriptor instead.
 func (*LegConnected) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{18}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LegConnected) GetSessionId() string {
@@ -1477,7 +1620,7 @@ type LegAnswered struct {
 
 func (x *LegAnswered) Reset() {
 	*x = LegAnswered{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[19]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1489,7 +1632,7 @@ func (x *LegAnswered) String() string {
 func (*LegAnswered) ProtoMessage() {}
 
 func (x *LegAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[19]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1502,7 +1645,7 @@ func (x *LegAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LegAnswered.ProtoReflect.Descriptor instead.
 func (*LegAnswered) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{19}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LegAnswered) GetSessionId() string {
@@ -1546,7 +1689,7 @@ type LegFailed struct {
 
 func (x *LegFailed) Reset() {
 	*x = LegFailed{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[20]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1558,7 +1701,7 @@ func (x *LegFailed) String() string {
 func (*LegFailed) ProtoMessage() {}
 
 func (x *LegFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[20]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1571,7 +1714,7 @@ func (x *LegFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LegFailed.ProtoReflect.Descriptor instead.
 func (*LegFailed) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{20}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LegFailed) GetSessionId() string {
@@ -1615,7 +1758,7 @@ type LegEnded struct {
 
 func (x *LegEnded) Reset() {
 	*x = LegEnded{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[21]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1627,7 +1770,7 @@ func (x *LegEnded) String() string {
 func (*LegEnded) ProtoMessage() {}
 
 func (x *LegEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[21]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1640,7 +1783,7 @@ func (x *LegEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LegEnded.ProtoReflect.Descriptor instead.
 func (*LegEnded) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{21}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LegEnded) GetSessionId() string {
@@ -1684,7 +1827,7 @@ type LegTransfer struct {
 
 func (x *LegTransfer) Reset() {
 	*x = LegTransfer{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[22]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1696,7 +1839,7 @@ func (x *LegTransfer) String() string {
 func (*LegTransfer) ProtoMessage() {}
 
 func (x *LegTransfer) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[22]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1709,7 +1852,7 @@ func (x *LegTransfer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LegTransfer.ProtoReflect.Descriptor instead.
 func (*LegTransfer) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{22}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LegTransfer) GetSessionId() string {
@@ -1756,7 +1899,7 @@ type ParticipantJoined struct {
 
 func (x *ParticipantJoined) Reset() {
 	*x = ParticipantJoined{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[23]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1768,7 +1911,7 @@ func (x *ParticipantJoined) String() string {
 func (*ParticipantJoined) ProtoMessage() {}
 
 func (x *ParticipantJoined) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[23]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1781,7 +1924,7 @@ func (x *ParticipantJoined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParticipantJoined.ProtoReflect.Descriptor instead.
 func (*ParticipantJoined) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{23}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ParticipantJoined) GetSessionId() string {
@@ -1832,7 +1975,7 @@ type ParticipantLeft struct {
 
 func (x *ParticipantLeft) Reset() {
 	*x = ParticipantLeft{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[24]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1844,7 +1987,7 @@ func (x *ParticipantLeft) String() string {
 func (*ParticipantLeft) ProtoMessage() {}
 
 func (x *ParticipantLeft) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[24]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1857,7 +2000,7 @@ func (x *ParticipantLeft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParticipantLeft.ProtoReflect.Descriptor instead.
 func (*ParticipantLeft) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{24}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ParticipantLeft) GetSessionId() string {
@@ -1899,7 +2042,7 @@ type CallConnected struct {
 
 func (x *CallConnected) Reset() {
 	*x = CallConnected{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[25]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1911,7 +2054,7 @@ func (x *CallConnected) String() string {
 func (*CallConnected) ProtoMessage() {}
 
 func (x *CallConnected) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[25]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1924,7 +2067,7 @@ func (x *CallConnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallConnected.ProtoReflect.Descriptor instead.
 func (*CallConnected) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{25}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CallConnected) GetAttempt() uint32 {
@@ -1952,7 +2095,7 @@ type DialStarting struct {
 
 func (x *DialStarting) Reset() {
 	*x = DialStarting{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[26]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1964,7 +2107,7 @@ func (x *DialStarting) String() string {
 func (*DialStarting) ProtoMessage() {}
 
 func (x *DialStarting) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[26]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1977,7 +2120,7 @@ func (x *DialStarting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialStarting.ProtoReflect.Descriptor instead.
 func (*DialStarting) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{26}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DialStarting) GetAttempt() uint32 {
@@ -2005,7 +2148,7 @@ type DialStarted struct {
 
 func (x *DialStarted) Reset() {
 	*x = DialStarted{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[27]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2017,7 +2160,7 @@ func (x *DialStarted) String() string {
 func (*DialStarted) ProtoMessage() {}
 
 func (x *DialStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[27]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2030,7 +2173,7 @@ func (x *DialStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialStarted.ProtoReflect.Descriptor instead.
 func (*DialStarted) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{27}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DialStarted) GetAttempt() uint32 {
@@ -2051,13 +2194,14 @@ func (x *DialStarted) GetSessionId() string {
 type DialAnswered struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Attempt       uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	SessionId     string                 `protobuf:"bytes,2,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DialAnswered) Reset() {
 	*x = DialAnswered{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[28]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2069,7 +2213,7 @@ func (x *DialAnswered) String() string {
 func (*DialAnswered) ProtoMessage() {}
 
 func (x *DialAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[28]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2082,7 +2226,7 @@ func (x *DialAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialAnswered.ProtoReflect.Descriptor instead.
 func (*DialAnswered) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{28}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DialAnswered) GetAttempt() uint32 {
@@ -2092,19 +2236,81 @@ func (x *DialAnswered) GetAttempt() uint32 {
 	return 0
 }
 
-// DialFailed: the dialled person could not be had.
-type DialFailed struct {
+func (x *DialAnswered) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+// DialStopping: it has rung for long enough, and we are about to hang up. An answer that comes from here on is too late.
+type DialStopping struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Attempt       uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	Cause         string                 `protobuf:"bytes,2,opt,name=cause,proto3" json:"cause,omitempty"`
-	Detail        string                 `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	SessionId     string                 `protobuf:"bytes,2,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DialStopping) Reset() {
+	*x = DialStopping{}
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DialStopping) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DialStopping) ProtoMessage() {}
+
+func (x *DialStopping) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DialStopping.ProtoReflect.Descriptor instead.
+func (*DialStopping) Descriptor() ([]byte, []int) {
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *DialStopping) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *DialStopping) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+// DialFailed: the dialled person could not be had.
+type DialFailed struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Attempt uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// One of a fixed list of words, such as no_answer.
+	Cause string `protobuf:"bytes,2,opt,name=cause,proto3" json:"cause,omitempty"`
+	// In Daily's words, where it said something.
+	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DialFailed) Reset() {
 	*x = DialFailed{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[29]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +2322,7 @@ func (x *DialFailed) String() string {
 func (*DialFailed) ProtoMessage() {}
 
 func (x *DialFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[29]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +2335,7 @@ func (x *DialFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialFailed.ProtoReflect.Descriptor instead.
 func (*DialFailed) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{29}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DialFailed) GetAttempt() uint32 {
@@ -2153,6 +2359,51 @@ func (x *DialFailed) GetDetail() string {
 	return ""
 }
 
+// VoicemailHeard: the bot has heard that a machine answered.
+type VoicemailHeard struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Attempt       uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VoicemailHeard) Reset() {
+	*x = VoicemailHeard{}
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VoicemailHeard) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VoicemailHeard) ProtoMessage() {}
+
+func (x *VoicemailHeard) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VoicemailHeard.ProtoReflect.Descriptor instead.
+func (*VoicemailHeard) Descriptor() ([]byte, []int) {
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *VoicemailHeard) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
 // TransferRequested: a bot or an operator wants the caller to be handed over. n counts the call's transfers from 1.
 type TransferRequested struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2165,7 +2416,7 @@ type TransferRequested struct {
 
 func (x *TransferRequested) Reset() {
 	*x = TransferRequested{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[30]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2177,7 +2428,7 @@ func (x *TransferRequested) String() string {
 func (*TransferRequested) ProtoMessage() {}
 
 func (x *TransferRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[30]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2190,7 +2441,7 @@ func (x *TransferRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferRequested.ProtoReflect.Descriptor instead.
 func (*TransferRequested) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{30}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *TransferRequested) GetN() uint32 {
@@ -2225,7 +2476,7 @@ type TransferStarting struct {
 
 func (x *TransferStarting) Reset() {
 	*x = TransferStarting{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[31]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2237,7 +2488,7 @@ func (x *TransferStarting) String() string {
 func (*TransferStarting) ProtoMessage() {}
 
 func (x *TransferStarting) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[31]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2250,7 +2501,7 @@ func (x *TransferStarting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferStarting.ProtoReflect.Descriptor instead.
 func (*TransferStarting) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{31}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TransferStarting) GetN() uint32 {
@@ -2279,7 +2530,7 @@ type TransferStarted struct {
 
 func (x *TransferStarted) Reset() {
 	*x = TransferStarted{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[32]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2291,7 +2542,7 @@ func (x *TransferStarted) String() string {
 func (*TransferStarted) ProtoMessage() {}
 
 func (x *TransferStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[32]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2304,7 +2555,7 @@ func (x *TransferStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferStarted.ProtoReflect.Descriptor instead.
 func (*TransferStarted) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{32}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TransferStarted) GetN() uint32 {
@@ -2339,7 +2590,7 @@ type TransferAnswered struct {
 
 func (x *TransferAnswered) Reset() {
 	*x = TransferAnswered{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[33]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2351,7 +2602,7 @@ func (x *TransferAnswered) String() string {
 func (*TransferAnswered) ProtoMessage() {}
 
 func (x *TransferAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[33]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2364,7 +2615,7 @@ func (x *TransferAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferAnswered.ProtoReflect.Descriptor instead.
 func (*TransferAnswered) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{33}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *TransferAnswered) GetN() uint32 {
@@ -2391,7 +2642,7 @@ type TransferCompleted struct {
 
 func (x *TransferCompleted) Reset() {
 	*x = TransferCompleted{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[34]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2403,7 +2654,7 @@ func (x *TransferCompleted) String() string {
 func (*TransferCompleted) ProtoMessage() {}
 
 func (x *TransferCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[34]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2416,7 +2667,7 @@ func (x *TransferCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferCompleted.ProtoReflect.Descriptor instead.
 func (*TransferCompleted) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{34}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *TransferCompleted) GetN() uint32 {
@@ -2437,7 +2688,7 @@ type TransferFailed struct {
 
 func (x *TransferFailed) Reset() {
 	*x = TransferFailed{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[35]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2449,7 +2700,7 @@ func (x *TransferFailed) String() string {
 func (*TransferFailed) ProtoMessage() {}
 
 func (x *TransferFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[35]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2462,7 +2713,7 @@ func (x *TransferFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferFailed.ProtoReflect.Descriptor instead.
 func (*TransferFailed) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{35}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *TransferFailed) GetN() uint32 {
@@ -2490,7 +2741,7 @@ type TransferCancelled struct {
 
 func (x *TransferCancelled) Reset() {
 	*x = TransferCancelled{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[36]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2502,7 +2753,7 @@ func (x *TransferCancelled) String() string {
 func (*TransferCancelled) ProtoMessage() {}
 
 func (x *TransferCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[36]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2515,7 +2766,7 @@ func (x *TransferCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferCancelled.ProtoReflect.Descriptor instead.
 func (*TransferCancelled) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{36}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *TransferCancelled) GetN() uint32 {
@@ -2545,7 +2796,7 @@ type EndRequested struct {
 
 func (x *EndRequested) Reset() {
 	*x = EndRequested{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[37]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2557,7 +2808,7 @@ func (x *EndRequested) String() string {
 func (*EndRequested) ProtoMessage() {}
 
 func (x *EndRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[37]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2570,7 +2821,7 @@ func (x *EndRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndRequested.ProtoReflect.Descriptor instead.
 func (*EndRequested) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{37}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *EndRequested) GetReason() string {
@@ -2601,7 +2852,7 @@ type CallEnded struct {
 
 func (x *CallEnded) Reset() {
 	*x = CallEnded{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[38]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2613,7 +2864,7 @@ func (x *CallEnded) String() string {
 func (*CallEnded) ProtoMessage() {}
 
 func (x *CallEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[38]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2626,7 +2877,7 @@ func (x *CallEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallEnded.ProtoReflect.Descriptor instead.
 func (*CallEnded) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{38}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *CallEnded) GetOutcome() Outcome {
@@ -2654,7 +2905,7 @@ var File_trunkline_call_v1_events_proto protoreflect.FileDescriptor
 
 const file_trunkline_call_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1etrunkline/call/v1/events.proto\x12\x11trunkline.call.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctrunkline/call/v1/rule.proto\"\xc3\x03\n" +
+	"\x1etrunkline/call/v1/events.proto\x12\x11trunkline.call.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctrunkline/call/v1/rule.proto\"\xc3\x03\n" +
 	"\fCallReceived\x12\x1f\n" +
 	"\vcall_domain\x18\x01 \x01(\tR\n" +
 	"callDomain\x12\"\n" +
@@ -2670,7 +2921,7 @@ const file_trunkline_call_v1_events_proto_rawDesc = "" +
 	"\x0fSipHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:\x0f\x8a\xe7\x18\v\n" +
-	"\aingress\x10\x01\"\xc3\x02\n" +
+	"\aingress\x10\x01\"\x82\x05\n" +
 	"\rCallRequested\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x1b\n" +
@@ -2679,8 +2930,20 @@ const file_trunkline_call_v1_events_proto_rawDesc = "" +
 	"\n" +
 	"not_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
 	"\tnot_after\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12<\n" +
-	"\fmax_duration\x18\a \x01(\v2\x19.google.protobuf.DurationR\vmaxDuration:\x14\x8a\xe7\x18\x10\n" +
-	"\fcall-control\x10\x01\"\xa9\x01\n" +
+	"\fmax_duration\x18\a \x01(\v2\x19.google.protobuf.DurationR\vmaxDuration\x12<\n" +
+	"\fring_timeout\x18\b \x01(\v2\x19.google.protobuf.DurationR\vringTimeout\x12>\n" +
+	"\ranswer_budget\x18\t \x01(\v2\x19.google.protobuf.DurationR\fanswerBudget\x122\n" +
+	"\aretries\x18\n" +
+	" \x03(\v2\x18.trunkline.call.v1.RetryR\aretries\x123\n" +
+	"\bmetadata\x18\v \x01(\v2\x17.google.protobuf.StructR\bmetadata\x12!\n" +
+	"\frequested_by\x18\f \x01(\tR\vrequestedBy\x12\x16\n" +
+	"\x06digest\x18\r \x01(\fR\x06digest\x12\x1b\n" +
+	"\tbot_dials\x18\x0e \x01(\bR\bbotDials:\x14\x8a\xe7\x18\x10\n" +
+	"\fcall-control\x10\x01\"d\n" +
+	"\x05Retry\x12\x14\n" +
+	"\x05cause\x18\x01 \x01(\tR\x05cause\x12/\n" +
+	"\x05delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05delay\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\"\xa9\x01\n" +
 	"\x10AttemptRequested\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12.\n" +
 	"\x05place\x18\x02 \x01(\x0e2\x18.trunkline.call.v1.PlaceR\x05place\x12\x14\n" +
@@ -2837,16 +3100,26 @@ const file_trunkline_call_v1_events_proto_rawDesc = "" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x02 \x01(\tR\tsessionId:\x1d\x8a\xe7\x18\x19\n" +
-	"\fcall-control\x10\x04\x1a\aattempt\"G\n" +
+	"\fcall-control\x10\x04\x1a\aattempt\"f\n" +
 	"\fDialAnswered\x12\x18\n" +
-	"\aattempt\x18\x01 \x01(\rR\aattempt:\x1d\x8a\xe7\x18\x19\n" +
-	"\fcall-control\x10\x04\x1a\aattempt\"s\n" +
+	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x02 \x01(\tR\tsessionId:\x1d\x8a\xe7\x18\x19\n" +
+	"\fcall-control\x10\x04\x1a\aattempt\"f\n" +
+	"\fDialStopping\x12\x18\n" +
+	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x02 \x01(\tR\tsessionId:\x1d\x8a\xe7\x18\x19\n" +
+	"\fcall-control\x10\x03\x1a\aattempt\"s\n" +
 	"\n" +
 	"DialFailed\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x14\n" +
 	"\x05cause\x18\x02 \x01(\tR\x05cause\x12\x16\n" +
 	"\x06detail\x18\x03 \x01(\tR\x06detail:\x1d\x8a\xe7\x18\x19\n" +
-	"\fcall-control\x10\x04\x1a\aattempt\"j\n" +
+	"\fcall-control\x10\x02\x1a\aattempt\"J\n" +
+	"\x0eVoicemailHeard\x12\x18\n" +
+	"\aattempt\x18\x01 \x01(\rR\aattempt:\x1e\x8a\xe7\x18\x1a\n" +
+	"\rbot-scheduler\x10\x01\x1a\aattempt\"j\n" +
 	"\x11TransferRequested\x12\f\n" +
 	"\x01n\x18\x01 \x01(\rR\x01n\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x12\x12\n" +
@@ -2898,13 +3171,16 @@ const file_trunkline_call_v1_events_proto_rawDesc = "" +
 	"\x12SIGN_FORWARD_ASKED\x10\x01\x12\x10\n" +
 	"\fSIGN_CLAIMED\x10\x02\x12\x0f\n" +
 	"\vSIGN_JOINED\x10\x03\x12\x15\n" +
-	"\x11SIGN_DIALIN_READY\x10\x04*x\n" +
+	"\x11SIGN_DIALIN_READY\x10\x04*\xbb\x01\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11OUTCOME_COMPLETED\x10\x01\x12\x12\n" +
 	"\x0eOUTCOME_MISSED\x10\x02\x12\x15\n" +
 	"\x11OUTCOME_ABANDONED\x10\x03\x12\x12\n" +
-	"\x0eOUTCOME_FAILED\x10\x04BCZAgithub.com/trunkline/trunkline/proto/gen/trunkline/call/v1;callv1b\x06proto3"
+	"\x0eOUTCOME_FAILED\x10\x04\x12\x15\n" +
+	"\x11OUTCOME_UNREACHED\x10\x05\x12\x13\n" +
+	"\x0fOUTCOME_REFUSED\x10\x06\x12\x15\n" +
+	"\x11OUTCOME_CANCELLED\x10\aBCZAgithub.com/trunkline/trunkline/proto/gen/trunkline/call/v1;callv1b\x06proto3"
 
 var (
 	file_trunkline_call_v1_events_proto_rawDescOnce sync.Once
@@ -2919,73 +3195,82 @@ func file_trunkline_call_v1_events_proto_rawDescGZIP() []byte {
 }
 
 var file_trunkline_call_v1_events_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_trunkline_call_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_trunkline_call_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_trunkline_call_v1_events_proto_goTypes = []any{
 	(Place)(0),                    // 0: trunkline.call.v1.Place
 	(Sign)(0),                     // 1: trunkline.call.v1.Sign
 	(Outcome)(0),                  // 2: trunkline.call.v1.Outcome
 	(*CallReceived)(nil),          // 3: trunkline.call.v1.CallReceived
 	(*CallRequested)(nil),         // 4: trunkline.call.v1.CallRequested
-	(*AttemptRequested)(nil),      // 5: trunkline.call.v1.AttemptRequested
-	(*RoomReady)(nil),             // 6: trunkline.call.v1.RoomReady
-	(*RoomFailed)(nil),            // 7: trunkline.call.v1.RoomFailed
-	(*RoomReleased)(nil),          // 8: trunkline.call.v1.RoomReleased
-	(*LegSeen)(nil),               // 9: trunkline.call.v1.LegSeen
-	(*LegLost)(nil),               // 10: trunkline.call.v1.LegLost
-	(*BotStarting)(nil),           // 11: trunkline.call.v1.BotStarting
-	(*BotStarted)(nil),            // 12: trunkline.call.v1.BotStarted
-	(*BotReady)(nil),              // 13: trunkline.call.v1.BotReady
-	(*BotFailed)(nil),             // 14: trunkline.call.v1.BotFailed
-	(*BotExited)(nil),             // 15: trunkline.call.v1.BotExited
-	(*ForwardStarted)(nil),        // 16: trunkline.call.v1.ForwardStarted
-	(*ForwardRepeated)(nil),       // 17: trunkline.call.v1.ForwardRepeated
-	(*CallForwarded)(nil),         // 18: trunkline.call.v1.CallForwarded
-	(*ForwardFailed)(nil),         // 19: trunkline.call.v1.ForwardFailed
-	(*DialinReady)(nil),           // 20: trunkline.call.v1.DialinReady
-	(*LegConnected)(nil),          // 21: trunkline.call.v1.LegConnected
-	(*LegAnswered)(nil),           // 22: trunkline.call.v1.LegAnswered
-	(*LegFailed)(nil),             // 23: trunkline.call.v1.LegFailed
-	(*LegEnded)(nil),              // 24: trunkline.call.v1.LegEnded
-	(*LegTransfer)(nil),           // 25: trunkline.call.v1.LegTransfer
-	(*ParticipantJoined)(nil),     // 26: trunkline.call.v1.ParticipantJoined
-	(*ParticipantLeft)(nil),       // 27: trunkline.call.v1.ParticipantLeft
-	(*CallConnected)(nil),         // 28: trunkline.call.v1.CallConnected
-	(*DialStarting)(nil),          // 29: trunkline.call.v1.DialStarting
-	(*DialStarted)(nil),           // 30: trunkline.call.v1.DialStarted
-	(*DialAnswered)(nil),          // 31: trunkline.call.v1.DialAnswered
-	(*DialFailed)(nil),            // 32: trunkline.call.v1.DialFailed
-	(*TransferRequested)(nil),     // 33: trunkline.call.v1.TransferRequested
-	(*TransferStarting)(nil),      // 34: trunkline.call.v1.TransferStarting
-	(*TransferStarted)(nil),       // 35: trunkline.call.v1.TransferStarted
-	(*TransferAnswered)(nil),      // 36: trunkline.call.v1.TransferAnswered
-	(*TransferCompleted)(nil),     // 37: trunkline.call.v1.TransferCompleted
-	(*TransferFailed)(nil),        // 38: trunkline.call.v1.TransferFailed
-	(*TransferCancelled)(nil),     // 39: trunkline.call.v1.TransferCancelled
-	(*EndRequested)(nil),          // 40: trunkline.call.v1.EndRequested
-	(*CallEnded)(nil),             // 41: trunkline.call.v1.CallEnded
-	nil,                           // 42: trunkline.call.v1.CallReceived.SipHeadersEntry
-	(*durationpb.Duration)(nil),   // 43: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
+	(*Retry)(nil),                 // 5: trunkline.call.v1.Retry
+	(*AttemptRequested)(nil),      // 6: trunkline.call.v1.AttemptRequested
+	(*RoomReady)(nil),             // 7: trunkline.call.v1.RoomReady
+	(*RoomFailed)(nil),            // 8: trunkline.call.v1.RoomFailed
+	(*RoomReleased)(nil),          // 9: trunkline.call.v1.RoomReleased
+	(*LegSeen)(nil),               // 10: trunkline.call.v1.LegSeen
+	(*LegLost)(nil),               // 11: trunkline.call.v1.LegLost
+	(*BotStarting)(nil),           // 12: trunkline.call.v1.BotStarting
+	(*BotStarted)(nil),            // 13: trunkline.call.v1.BotStarted
+	(*BotReady)(nil),              // 14: trunkline.call.v1.BotReady
+	(*BotFailed)(nil),             // 15: trunkline.call.v1.BotFailed
+	(*BotExited)(nil),             // 16: trunkline.call.v1.BotExited
+	(*ForwardStarted)(nil),        // 17: trunkline.call.v1.ForwardStarted
+	(*ForwardRepeated)(nil),       // 18: trunkline.call.v1.ForwardRepeated
+	(*CallForwarded)(nil),         // 19: trunkline.call.v1.CallForwarded
+	(*ForwardFailed)(nil),         // 20: trunkline.call.v1.ForwardFailed
+	(*DialinReady)(nil),           // 21: trunkline.call.v1.DialinReady
+	(*LegConnected)(nil),          // 22: trunkline.call.v1.LegConnected
+	(*LegAnswered)(nil),           // 23: trunkline.call.v1.LegAnswered
+	(*LegFailed)(nil),             // 24: trunkline.call.v1.LegFailed
+	(*LegEnded)(nil),              // 25: trunkline.call.v1.LegEnded
+	(*LegTransfer)(nil),           // 26: trunkline.call.v1.LegTransfer
+	(*ParticipantJoined)(nil),     // 27: trunkline.call.v1.ParticipantJoined
+	(*ParticipantLeft)(nil),       // 28: trunkline.call.v1.ParticipantLeft
+	(*CallConnected)(nil),         // 29: trunkline.call.v1.CallConnected
+	(*DialStarting)(nil),          // 30: trunkline.call.v1.DialStarting
+	(*DialStarted)(nil),           // 31: trunkline.call.v1.DialStarted
+	(*DialAnswered)(nil),          // 32: trunkline.call.v1.DialAnswered
+	(*DialStopping)(nil),          // 33: trunkline.call.v1.DialStopping
+	(*DialFailed)(nil),            // 34: trunkline.call.v1.DialFailed
+	(*VoicemailHeard)(nil),        // 35: trunkline.call.v1.VoicemailHeard
+	(*TransferRequested)(nil),     // 36: trunkline.call.v1.TransferRequested
+	(*TransferStarting)(nil),      // 37: trunkline.call.v1.TransferStarting
+	(*TransferStarted)(nil),       // 38: trunkline.call.v1.TransferStarted
+	(*TransferAnswered)(nil),      // 39: trunkline.call.v1.TransferAnswered
+	(*TransferCompleted)(nil),     // 40: trunkline.call.v1.TransferCompleted
+	(*TransferFailed)(nil),        // 41: trunkline.call.v1.TransferFailed
+	(*TransferCancelled)(nil),     // 42: trunkline.call.v1.TransferCancelled
+	(*EndRequested)(nil),          // 43: trunkline.call.v1.EndRequested
+	(*CallEnded)(nil),             // 44: trunkline.call.v1.CallEnded
+	nil,                           // 45: trunkline.call.v1.CallReceived.SipHeadersEntry
+	(*durationpb.Duration)(nil),   // 46: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 47: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),       // 48: google.protobuf.Struct
 }
 var file_trunkline_call_v1_events_proto_depIdxs = []int32{
-	42, // 0: trunkline.call.v1.CallReceived.sip_headers:type_name -> trunkline.call.v1.CallReceived.SipHeadersEntry
-	43, // 1: trunkline.call.v1.CallReceived.answer_budget:type_name -> google.protobuf.Duration
-	43, // 2: trunkline.call.v1.CallReceived.max_duration:type_name -> google.protobuf.Duration
-	44, // 3: trunkline.call.v1.CallRequested.not_before:type_name -> google.protobuf.Timestamp
-	44, // 4: trunkline.call.v1.CallRequested.not_after:type_name -> google.protobuf.Timestamp
-	43, // 5: trunkline.call.v1.CallRequested.max_duration:type_name -> google.protobuf.Duration
-	0,  // 6: trunkline.call.v1.AttemptRequested.place:type_name -> trunkline.call.v1.Place
-	44, // 7: trunkline.call.v1.RoomReady.expires:type_name -> google.protobuf.Timestamp
-	1,  // 8: trunkline.call.v1.BotReady.sign:type_name -> trunkline.call.v1.Sign
-	44, // 9: trunkline.call.v1.LegConnected.at:type_name -> google.protobuf.Timestamp
-	44, // 10: trunkline.call.v1.LegAnswered.at:type_name -> google.protobuf.Timestamp
-	44, // 11: trunkline.call.v1.LegEnded.at:type_name -> google.protobuf.Timestamp
-	2,  // 12: trunkline.call.v1.CallEnded.outcome:type_name -> trunkline.call.v1.Outcome
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	45, // 0: trunkline.call.v1.CallReceived.sip_headers:type_name -> trunkline.call.v1.CallReceived.SipHeadersEntry
+	46, // 1: trunkline.call.v1.CallReceived.answer_budget:type_name -> google.protobuf.Duration
+	46, // 2: trunkline.call.v1.CallReceived.max_duration:type_name -> google.protobuf.Duration
+	47, // 3: trunkline.call.v1.CallRequested.not_before:type_name -> google.protobuf.Timestamp
+	47, // 4: trunkline.call.v1.CallRequested.not_after:type_name -> google.protobuf.Timestamp
+	46, // 5: trunkline.call.v1.CallRequested.max_duration:type_name -> google.protobuf.Duration
+	46, // 6: trunkline.call.v1.CallRequested.ring_timeout:type_name -> google.protobuf.Duration
+	46, // 7: trunkline.call.v1.CallRequested.answer_budget:type_name -> google.protobuf.Duration
+	5,  // 8: trunkline.call.v1.CallRequested.retries:type_name -> trunkline.call.v1.Retry
+	48, // 9: trunkline.call.v1.CallRequested.metadata:type_name -> google.protobuf.Struct
+	46, // 10: trunkline.call.v1.Retry.delay:type_name -> google.protobuf.Duration
+	0,  // 11: trunkline.call.v1.AttemptRequested.place:type_name -> trunkline.call.v1.Place
+	47, // 12: trunkline.call.v1.RoomReady.expires:type_name -> google.protobuf.Timestamp
+	1,  // 13: trunkline.call.v1.BotReady.sign:type_name -> trunkline.call.v1.Sign
+	47, // 14: trunkline.call.v1.LegConnected.at:type_name -> google.protobuf.Timestamp
+	47, // 15: trunkline.call.v1.LegAnswered.at:type_name -> google.protobuf.Timestamp
+	47, // 16: trunkline.call.v1.LegEnded.at:type_name -> google.protobuf.Timestamp
+	2,  // 17: trunkline.call.v1.CallEnded.outcome:type_name -> trunkline.call.v1.Outcome
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_trunkline_call_v1_events_proto_init() }
@@ -3000,7 +3285,7 @@ func file_trunkline_call_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_trunkline_call_v1_events_proto_rawDesc), len(file_trunkline_call_v1_events_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   40,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

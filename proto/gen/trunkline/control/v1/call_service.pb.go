@@ -7,10 +7,13 @@
 package controlv1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	anypb "google.golang.org/protobuf/types/known/anypb"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -29,13 +32,17 @@ type State int32
 
 const (
 	State_STATE_UNSPECIFIED State = 0
-	// The caller holds; no bot is ready.
+	// The caller holds, or is to be called; no bot is ready.
 	State_STATE_WAITING State = 1
 	// A bot is ready, and the caller is being patched through.
 	State_STATE_FORWARDING State = 2
 	// Caller and bot are together.
 	State_STATE_CONNECTED State = 3
 	State_STATE_ENDED     State = 4
+	// It is not yet time to call, or to call again, or policy has it wait.
+	State_STATE_SCHEDULED State = 5
+	// A bot is ready, and the person is being called.
+	State_STATE_DIALLING State = 6
 )
 
 // Enum value maps for State.
@@ -46,6 +53,8 @@ var (
 		2: "STATE_FORWARDING",
 		3: "STATE_CONNECTED",
 		4: "STATE_ENDED",
+		5: "STATE_SCHEDULED",
+		6: "STATE_DIALLING",
 	}
 	State_value = map[string]int32{
 		"STATE_UNSPECIFIED": 0,
@@ -53,6 +62,8 @@ var (
 		"STATE_FORWARDING":  2,
 		"STATE_CONNECTED":   3,
 		"STATE_ENDED":       4,
+		"STATE_SCHEDULED":   5,
+		"STATE_DIALLING":    6,
 	}
 )
 
@@ -83,22 +94,137 @@ func (State) EnumDescriptor() ([]byte, []int) {
 	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{0}
 }
 
+// Direction is who calls whom.
+type Direction int32
+
+const (
+	Direction_DIRECTION_UNSPECIFIED Direction = 0
+	Direction_DIRECTION_DIAL_IN     Direction = 1
+	Direction_DIRECTION_DIAL_OUT    Direction = 2
+)
+
+// Enum value maps for Direction.
+var (
+	Direction_name = map[int32]string{
+		0: "DIRECTION_UNSPECIFIED",
+		1: "DIRECTION_DIAL_IN",
+		2: "DIRECTION_DIAL_OUT",
+	}
+	Direction_value = map[string]int32{
+		"DIRECTION_UNSPECIFIED": 0,
+		"DIRECTION_DIAL_IN":     1,
+		"DIRECTION_DIAL_OUT":    2,
+	}
+)
+
+func (x Direction) Enum() *Direction {
+	p := new(Direction)
+	*p = x
+	return p
+}
+
+func (x Direction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Direction) Descriptor() protoreflect.EnumDescriptor {
+	return file_trunkline_control_v1_call_service_proto_enumTypes[1].Descriptor()
+}
+
+func (Direction) Type() protoreflect.EnumType {
+	return &file_trunkline_control_v1_call_service_proto_enumTypes[1]
+}
+
+func (x Direction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Direction.Descriptor instead.
+func (Direction) EnumDescriptor() ([]byte, []int) {
+	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{1}
+}
+
+// Decision is what becomes of a call.
+type Decision int32
+
+const (
+	Decision_DECISION_UNSPECIFIED Decision = 0
+	Decision_DECISION_ALLOW       Decision = 1
+	// Not now.
+	Decision_DECISION_WAIT   Decision = 2
+	Decision_DECISION_REFUSE Decision = 3
+)
+
+// Enum value maps for Decision.
+var (
+	Decision_name = map[int32]string{
+		0: "DECISION_UNSPECIFIED",
+		1: "DECISION_ALLOW",
+		2: "DECISION_WAIT",
+		3: "DECISION_REFUSE",
+	}
+	Decision_value = map[string]int32{
+		"DECISION_UNSPECIFIED": 0,
+		"DECISION_ALLOW":       1,
+		"DECISION_WAIT":        2,
+		"DECISION_REFUSE":      3,
+	}
+)
+
+func (x Decision) Enum() *Decision {
+	p := new(Decision)
+	*p = x
+	return p
+}
+
+func (x Decision) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Decision) Descriptor() protoreflect.EnumDescriptor {
+	return file_trunkline_control_v1_call_service_proto_enumTypes[2].Descriptor()
+}
+
+func (Decision) Type() protoreflect.EnumType {
+	return &file_trunkline_control_v1_call_service_proto_enumTypes[2]
+}
+
+func (x Decision) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Decision.Descriptor instead.
+func (Decision) EnumDescriptor() ([]byte, []int) {
+	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{2}
+}
+
 // Call is what is known of a call.
 type Call struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	State State                  `protobuf:"varint,2,opt,name=state,proto3,enum=trunkline.control.v1.State" json:"state,omitempty"`
 	Agent string                 `protobuf:"bytes,3,opt,name=agent,proto3" json:"agent,omitempty"`
-	// E.164, or a SIP URI, or empty for an anonymous caller.
-	From      string                 `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
-	To        string                 `protobuf:"bytes,5,opt,name=to,proto3" json:"to,omitempty"`
+	// E.164, or a SIP URI, or empty for an anonymous caller, and where it is we who call.
+	From string `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
+	To   string `protobuf:"bytes,5,opt,name=to,proto3" json:"to,omitempty"`
+	// When the call came in, or was asked for.
 	Received  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=received,proto3" json:"received,omitempty"`
 	Connected *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=connected,proto3" json:"connected,omitempty"`
 	Ended     *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=ended,proto3" json:"ended,omitempty"`
 	// Attempts made so far.
-	Attempts      uint32     `protobuf:"varint,9,opt,name=attempts,proto3" json:"attempts,omitempty"`
-	Outcome       v1.Outcome `protobuf:"varint,10,opt,name=outcome,proto3,enum=trunkline.call.v1.Outcome" json:"outcome,omitempty"`
-	Reason        string     `protobuf:"bytes,11,opt,name=reason,proto3" json:"reason,omitempty"`
+	Attempts  uint32     `protobuf:"varint,9,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	Outcome   v1.Outcome `protobuf:"varint,10,opt,name=outcome,proto3,enum=trunkline.call.v1.Outcome" json:"outcome,omitempty"`
+	Reason    string     `protobuf:"bytes,11,opt,name=reason,proto3" json:"reason,omitempty"`
+	Direction Direction  `protobuf:"varint,12,opt,name=direction,proto3,enum=trunkline.control.v1.Direction" json:"direction,omitempty"`
+	// Of a dial-out: how often the person was dialled, and why the last dial came to nothing.
+	Dials     uint32                 `protobuf:"varint,13,opt,name=dials,proto3" json:"dials,omitempty"`
+	Cause     string                 `protobuf:"bytes,14,opt,name=cause,proto3" json:"cause,omitempty"`
+	NotBefore *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	// Whose key asked for the call, and what it said about it.
+	RequestedBy string           `protobuf:"bytes,16,opt,name=requested_by,json=requestedBy,proto3" json:"requested_by,omitempty"`
+	Metadata    *structpb.Struct `protobuf:"bytes,17,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	// For people: what more is known of the reason.
+	Detail        string `protobuf:"bytes,18,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -210,6 +336,55 @@ func (x *Call) GetReason() string {
 	return ""
 }
 
+func (x *Call) GetDirection() Direction {
+	if x != nil {
+		return x.Direction
+	}
+	return Direction_DIRECTION_UNSPECIFIED
+}
+
+func (x *Call) GetDials() uint32 {
+	if x != nil {
+		return x.Dials
+	}
+	return 0
+}
+
+func (x *Call) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *Call) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
+	}
+	return nil
+}
+
+func (x *Call) GetRequestedBy() string {
+	if x != nil {
+		return x.RequestedBy
+	}
+	return ""
+}
+
+func (x *Call) GetMetadata() *structpb.Struct {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+func (x *Call) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
 // Event is one event of a call's story.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -300,16 +475,403 @@ func (x *Event) GetData() *anypb.Any {
 	return nil
 }
 
-type GetCallRequest struct {
+type StartCallRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chosen by the caller, once for each call that is wanted. It is remembered for as long as calls are kept, 7 days by
+	// default.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// E.164.
+	To    string `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	Agent string `protobuf:"bytes,3,opt,name=agent,proto3" json:"agent,omitempty"`
+	// Daily's id of the purchased number to call from; empty is as configured for the agent, or one that Daily chooses.
+	CallerId string `protobuf:"bytes,4,opt,name=caller_id,json=callerId,proto3" json:"caller_id,omitempty"`
+	// Not before then; without it, now.
+	NotBefore *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	// No attempt begins after then; without it, as long after not_before as is configured, a day by default.
+	NotAfter *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	// From the answer; without it, as configured.
+	MaxDuration *durationpb.Duration `protobuf:"bytes,7,opt,name=max_duration,json=maxDuration,proto3" json:"max_duration,omitempty"`
+	// How long the phone may ring; without it, as configured.
+	RingTimeout *durationpb.Duration `protobuf:"bytes,8,opt,name=ring_timeout,json=ringTimeout,proto3" json:"ring_timeout,omitempty"`
+	// What is tried again; without it, as configured.
+	Retry *RetryPolicy `protobuf:"bytes,9,opt,name=retry,proto3" json:"retry,omitempty"`
+	// Given to the bot, and back to who asks. 16 KiB at most. Never logged.
+	Metadata      *structpb.Struct `protobuf:"bytes,10,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartCallRequest) Reset() {
+	*x = StartCallRequest{}
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartCallRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartCallRequest) ProtoMessage() {}
+
+func (x *StartCallRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartCallRequest.ProtoReflect.Descriptor instead.
+func (*StartCallRequest) Descriptor() ([]byte, []int) {
+	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *StartCallRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *StartCallRequest) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *StartCallRequest) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
+}
+
+func (x *StartCallRequest) GetCallerId() string {
+	if x != nil {
+		return x.CallerId
+	}
+	return ""
+}
+
+func (x *StartCallRequest) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
+	}
+	return nil
+}
+
+func (x *StartCallRequest) GetNotAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotAfter
+	}
+	return nil
+}
+
+func (x *StartCallRequest) GetMaxDuration() *durationpb.Duration {
+	if x != nil {
+		return x.MaxDuration
+	}
+	return nil
+}
+
+func (x *StartCallRequest) GetRingTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.RingTimeout
+	}
+	return nil
+}
+
+func (x *StartCallRequest) GetRetry() *RetryPolicy {
+	if x != nil {
+		return x.Retry
+	}
+	return nil
+}
+
+func (x *StartCallRequest) GetMetadata() *structpb.Struct {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+// RetryPolicy says after which causes a person is called again. A cause that is not there is not tried again.
+type RetryPolicy struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Causes        []*Retry               `protobuf:"bytes,1,rep,name=causes,proto3" json:"causes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryPolicy) Reset() {
+	*x = RetryPolicy{}
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryPolicy) ProtoMessage() {}
+
+func (x *RetryPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryPolicy.ProtoReflect.Descriptor instead.
+func (*RetryPolicy) Descriptor() ([]byte, []int) {
+	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RetryPolicy) GetCauses() []*Retry {
+	if x != nil {
+		return x.Causes
+	}
+	return nil
+}
+
+// Retry is for one cause.
+type Retry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// no_answer: we hung up when the ring time was over. not_answered: it was over before that: busy, declined or out of
+	// reach. error: Daily told an error that is not a definite no. voicemail: the bot has heard a machine.
+	Cause string `protobuf:"bytes,1,opt,name=cause,proto3" json:"cause,omitempty"`
+	// From the failure to the next dial.
+	Delay *durationpb.Duration `protobuf:"bytes,2,opt,name=delay,proto3" json:"delay,omitempty"`
+	// How often it is tried again after this cause.
+	Limit         uint32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Retry) Reset() {
+	*x = Retry{}
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Retry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Retry) ProtoMessage() {}
+
+func (x *Retry) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Retry.ProtoReflect.Descriptor instead.
+func (*Retry) Descriptor() ([]byte, []int) {
+	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Retry) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *Retry) GetDelay() *durationpb.Duration {
+	if x != nil {
+		return x.Delay
+	}
+	return nil
+}
+
+func (x *Retry) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type StartCallResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Call  *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	// The call was asked for before, with the same key.
+	Replayed      bool `protobuf:"varint,2,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartCallResponse) Reset() {
+	*x = StartCallResponse{}
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartCallResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartCallResponse) ProtoMessage() {}
+
+func (x *StartCallResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartCallResponse.ProtoReflect.Descriptor instead.
+func (*StartCallResponse) Descriptor() ([]byte, []int) {
+	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *StartCallResponse) GetCall() *Call {
+	if x != nil {
+		return x.Call
+	}
+	return nil
+}
+
+func (x *StartCallResponse) GetReplayed() bool {
+	if x != nil {
+		return x.Replayed
+	}
+	return false
+}
+
+type EndCallRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// For people.
+	Detail        string `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndCallRequest) Reset() {
+	*x = EndCallRequest{}
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndCallRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndCallRequest) ProtoMessage() {}
+
+func (x *EndCallRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndCallRequest.ProtoReflect.Descriptor instead.
+func (*EndCallRequest) Descriptor() ([]byte, []int) {
+	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *EndCallRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *EndCallRequest) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+type EndCallResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Call          *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndCallResponse) Reset() {
+	*x = EndCallResponse{}
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndCallResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndCallResponse) ProtoMessage() {}
+
+func (x *EndCallResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndCallResponse.ProtoReflect.Descriptor instead.
+func (*EndCallResponse) Descriptor() ([]byte, []int) {
+	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *EndCallResponse) GetCall() *Call {
+	if x != nil {
+		return x.Call
+	}
+	return nil
+}
+
+type GetCallRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 26 characters, a-z and 2-7.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetCallRequest) Reset() {
 	*x = GetCallRequest{}
-	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[2]
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -321,7 +883,7 @@ func (x *GetCallRequest) String() string {
 func (*GetCallRequest) ProtoMessage() {}
 
 func (x *GetCallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[2]
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -334,7 +896,7 @@ func (x *GetCallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCallRequest.ProtoReflect.Descriptor instead.
 func (*GetCallRequest) Descriptor() ([]byte, []int) {
-	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{2}
+	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetCallRequest) GetId() string {
@@ -354,7 +916,7 @@ type GetCallResponse struct {
 
 func (x *GetCallResponse) Reset() {
 	*x = GetCallResponse{}
-	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[3]
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -366,7 +928,7 @@ func (x *GetCallResponse) String() string {
 func (*GetCallResponse) ProtoMessage() {}
 
 func (x *GetCallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[3]
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -379,7 +941,7 @@ func (x *GetCallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCallResponse.ProtoReflect.Descriptor instead.
 func (*GetCallResponse) Descriptor() ([]byte, []int) {
-	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{3}
+	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetCallResponse) GetCall() *Call {
@@ -400,17 +962,25 @@ type ListCallsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At most this many; 0 means 50, the most is 500.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The next_page_token of the answer before.
+	// The next_page_token of the answer before. The filters must be the same.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Only calls in this state, where given.
-	State         State `protobuf:"varint,3,opt,name=state,proto3,enum=trunkline.control.v1.State" json:"state,omitempty"`
+	// Only calls in this state, where given; and so on.
+	State     State     `protobuf:"varint,3,opt,name=state,proto3,enum=trunkline.control.v1.State" json:"state,omitempty"`
+	Direction Direction `protobuf:"varint,4,opt,name=direction,proto3,enum=trunkline.control.v1.Direction" json:"direction,omitempty"`
+	Agent     string    `protobuf:"bytes,5,opt,name=agent,proto3" json:"agent,omitempty"`
+	// The caller's or the called number.
+	Number  string     `protobuf:"bytes,6,opt,name=number,proto3" json:"number,omitempty"`
+	Outcome v1.Outcome `protobuf:"varint,7,opt,name=outcome,proto3,enum=trunkline.call.v1.Outcome" json:"outcome,omitempty"`
+	// Received at or after, and before.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=since,proto3" json:"since,omitempty"`
+	Until         *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=until,proto3" json:"until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListCallsRequest) Reset() {
 	*x = ListCallsRequest{}
-	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[4]
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -422,7 +992,7 @@ func (x *ListCallsRequest) String() string {
 func (*ListCallsRequest) ProtoMessage() {}
 
 func (x *ListCallsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[4]
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -435,7 +1005,7 @@ func (x *ListCallsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCallsRequest.ProtoReflect.Descriptor instead.
 func (*ListCallsRequest) Descriptor() ([]byte, []int) {
-	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{4}
+	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListCallsRequest) GetPageSize() int32 {
@@ -459,6 +1029,48 @@ func (x *ListCallsRequest) GetState() State {
 	return State_STATE_UNSPECIFIED
 }
 
+func (x *ListCallsRequest) GetDirection() Direction {
+	if x != nil {
+		return x.Direction
+	}
+	return Direction_DIRECTION_UNSPECIFIED
+}
+
+func (x *ListCallsRequest) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
+}
+
+func (x *ListCallsRequest) GetNumber() string {
+	if x != nil {
+		return x.Number
+	}
+	return ""
+}
+
+func (x *ListCallsRequest) GetOutcome() v1.Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return v1.Outcome(0)
+}
+
+func (x *ListCallsRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ListCallsRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
 type ListCallsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Calls []*Call                `protobuf:"bytes,1,rep,name=calls,proto3" json:"calls,omitempty"`
@@ -470,7 +1082,7 @@ type ListCallsResponse struct {
 
 func (x *ListCallsResponse) Reset() {
 	*x = ListCallsResponse{}
-	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[5]
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -482,7 +1094,7 @@ func (x *ListCallsResponse) String() string {
 func (*ListCallsResponse) ProtoMessage() {}
 
 func (x *ListCallsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[5]
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -495,7 +1107,7 @@ func (x *ListCallsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCallsResponse.ProtoReflect.Descriptor instead.
 func (*ListCallsResponse) Descriptor() ([]byte, []int) {
-	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{5}
+	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListCallsResponse) GetCalls() []*Call {
@@ -512,11 +1124,331 @@ func (x *ListCallsResponse) GetNextPageToken() string {
 	return ""
 }
 
+type WatchCallsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The cursor of the last answer that was read.
+	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Only this call, or this agent's calls, where given.
+	Id            string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Agent         string `protobuf:"bytes,3,opt,name=agent,proto3" json:"agent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchCallsRequest) Reset() {
+	*x = WatchCallsRequest{}
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchCallsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchCallsRequest) ProtoMessage() {}
+
+func (x *WatchCallsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchCallsRequest.ProtoReflect.Descriptor instead.
+func (*WatchCallsRequest) Descriptor() ([]byte, []int) {
+	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *WatchCallsRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *WatchCallsRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *WatchCallsRequest) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
+}
+
+type WatchCallsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The call as it stands after the event. Not set in the answer that ends the first part.
+	Call *Call `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	// Not set for the calls of the first part.
+	Event *Event `protobuf:"bytes,2,opt,name=event,proto3" json:"event,omitempty"`
+	// Where to go on. Not set before the first part is over.
+	Cursor        string `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchCallsResponse) Reset() {
+	*x = WatchCallsResponse{}
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchCallsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchCallsResponse) ProtoMessage() {}
+
+func (x *WatchCallsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchCallsResponse.ProtoReflect.Descriptor instead.
+func (*WatchCallsResponse) Descriptor() ([]byte, []int) {
+	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *WatchCallsResponse) GetCall() *Call {
+	if x != nil {
+		return x.Call
+	}
+	return nil
+}
+
+func (x *WatchCallsResponse) GetEvent() *Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *WatchCallsResponse) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+type ExplainPolicyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it would be called; it need not be E.164.
+	To    string `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"`
+	Agent string `protobuf:"bytes,2,opt,name=agent,proto3" json:"agent,omitempty"`
+	// Without it, now.
+	At            *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainPolicyRequest) Reset() {
+	*x = ExplainPolicyRequest{}
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainPolicyRequest) ProtoMessage() {}
+
+func (x *ExplainPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainPolicyRequest.ProtoReflect.Descriptor instead.
+func (*ExplainPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ExplainPolicyRequest) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *ExplainPolicyRequest) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
+}
+
+func (x *ExplainPolicyRequest) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+type ExplainPolicyResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Decision Decision               `protobuf:"varint,1,opt,name=decision,proto3,enum=trunkline.control.v1.Decision" json:"decision,omitempty"`
+	// The first rule that does not allow the call; empty if it is allowed.
+	Rule string `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
+	// What each rule says.
+	Verdicts      []*Verdict `protobuf:"bytes,3,rep,name=verdicts,proto3" json:"verdicts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainPolicyResponse) Reset() {
+	*x = ExplainPolicyResponse{}
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainPolicyResponse) ProtoMessage() {}
+
+func (x *ExplainPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainPolicyResponse.ProtoReflect.Descriptor instead.
+func (*ExplainPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ExplainPolicyResponse) GetDecision() Decision {
+	if x != nil {
+		return x.Decision
+	}
+	return Decision_DECISION_UNSPECIFIED
+}
+
+func (x *ExplainPolicyResponse) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *ExplainPolicyResponse) GetVerdicts() []*Verdict {
+	if x != nil {
+		return x.Verdicts
+	}
+	return nil
+}
+
+// Verdict is what one rule says.
+type Verdict struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Rule     string                 `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	Decision Decision               `protobuf:"varint,2,opt,name=decision,proto3,enum=trunkline.control.v1.Decision" json:"decision,omitempty"`
+	// For people.
+	Detail string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	// Of a wait: until when, where that is known.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Verdict) Reset() {
+	*x = Verdict{}
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Verdict) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Verdict) ProtoMessage() {}
+
+func (x *Verdict) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
+func (*Verdict) Descriptor() ([]byte, []int) {
+	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Verdict) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Verdict) GetDecision() Decision {
+	if x != nil {
+		return x.Decision
+	}
+	return Decision_DECISION_UNSPECIFIED
+}
+
+func (x *Verdict) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *Verdict) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
 var File_trunkline_control_v1_call_service_proto protoreflect.FileDescriptor
 
 const file_trunkline_control_v1_call_service_proto_rawDesc = "" +
 	"\n" +
-	"'trunkline/control/v1/call_service.proto\x12\x14trunkline.control.v1\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1etrunkline/call/v1/events.proto\"\x91\x03\n" +
+	"'trunkline/control/v1/call_service.proto\x12\x14trunkline.control.v1\x1a\x1bbuf/validate/validate.proto\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1etrunkline/call/v1/events.proto\x1a trunkline/control/v1/scope.proto\"\xa7\x05\n" +
 	"\x04Call\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x121\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1b.trunkline.control.v1.StateR\x05state\x12\x14\n" +
@@ -529,36 +1461,124 @@ const file_trunkline_control_v1_call_service_proto_rawDesc = "" +
 	"\battempts\x18\t \x01(\rR\battempts\x124\n" +
 	"\aoutcome\x18\n" +
 	" \x01(\x0e2\x1a.trunkline.call.v1.OutcomeR\aoutcome\x12\x16\n" +
-	"\x06reason\x18\v \x01(\tR\x06reason\"\xbb\x01\n" +
+	"\x06reason\x18\v \x01(\tR\x06reason\x12=\n" +
+	"\tdirection\x18\f \x01(\x0e2\x1f.trunkline.control.v1.DirectionR\tdirection\x12\x14\n" +
+	"\x05dials\x18\r \x01(\rR\x05dials\x12\x14\n" +
+	"\x05cause\x18\x0e \x01(\tR\x05cause\x129\n" +
+	"\n" +
+	"not_before\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x12!\n" +
+	"\frequested_by\x18\x10 \x01(\tR\vrequestedBy\x123\n" +
+	"\bmetadata\x18\x11 \x01(\v2\x17.google.protobuf.StructR\bmetadata\x12\x16\n" +
+	"\x06detail\x18\x12 \x01(\tR\x06detail\"\xbb\x01\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
 	"\x06author\x18\x03 \x01(\tR\x06author\x12\x14\n" +
 	"\x05cause\x18\x04 \x01(\tR\x05cause\x12\x1a\n" +
 	"\bsequence\x18\x05 \x01(\x04R\bsequence\x12(\n" +
-	"\x04data\x18\x06 \x01(\v2\x14.google.protobuf.AnyR\x04data\" \n" +
-	"\x0eGetCallRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"v\n" +
+	"\x04data\x18\x06 \x01(\v2\x14.google.protobuf.AnyR\x04data\"\xc0\x04\n" +
+	"\x10StartCallRequest\x123\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x0eidempotencyKey\x12+\n" +
+	"\x02to\x18\x02 \x01(\tB\x1b\xbaH\x18r\x162\x14^\\+[1-9][0-9]{6,14}$R\x02to\x12\x1f\n" +
+	"\x05agent\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05agent\x12(\n" +
+	"\tcaller_id\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bcallerId\x129\n" +
+	"\n" +
+	"not_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
+	"\tnot_after\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12N\n" +
+	"\fmax_duration\x18\a \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
+	"\"\x04\b\x80\xa3\x052\x02\b\x01R\vmaxDuration\x12M\n" +
+	"\fring_timeout\x18\b \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\xac\x022\x02\b\x01R\vringTimeout\x127\n" +
+	"\x05retry\x18\t \x01(\v2!.trunkline.control.v1.RetryPolicyR\x05retry\x123\n" +
+	"\bmetadata\x18\n" +
+	" \x01(\v2\x17.google.protobuf.StructR\bmetadata\"L\n" +
+	"\vRetryPolicy\x12=\n" +
+	"\x06causes\x18\x01 \x03(\v2\x1b.trunkline.control.v1.RetryB\b\xbaH\x05\x92\x01\x02\x10\x04R\x06causes\"\xb6\x01\n" +
+	"\x05Retry\x12F\n" +
+	"\x05cause\x18\x01 \x01(\tB0\xbaH-r+R\tno_answerR\fnot_answeredR\x05errorR\tvoicemailR\x05cause\x12D\n" +
+	"\x05delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x13\xbaH\x10\xc8\x01\x01\xaa\x01\n" +
+	"\"\x04\b\x80\xf5$2\x02\b\x01R\x05delay\x12\x1f\n" +
+	"\x05limit\x18\x03 \x01(\rB\t\xbaH\x06*\x04\x18\n" +
+	"(\x01R\x05limit\"_\n" +
+	"\x11StartCallResponse\x12.\n" +
+	"\x04call\x18\x01 \x01(\v2\x1a.trunkline.control.v1.CallR\x04call\x12\x1a\n" +
+	"\breplayed\x18\x02 \x01(\bR\breplayed\"Y\n" +
+	"\x0eEndCallRequest\x12%\n" +
+	"\x02id\x18\x01 \x01(\tB\x15\xbaH\x12r\x102\x0e^[a-z2-7]{26}$R\x02id\x12 \n" +
+	"\x06detail\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06detail\"A\n" +
+	"\x0fEndCallResponse\x12.\n" +
+	"\x04call\x18\x01 \x01(\v2\x1a.trunkline.control.v1.CallR\x04call\"7\n" +
+	"\x0eGetCallRequest\x12%\n" +
+	"\x02id\x18\x01 \x01(\tB\x15\xbaH\x12r\x102\x0e^[a-z2-7]{26}$R\x02id\"v\n" +
 	"\x0fGetCallResponse\x12.\n" +
 	"\x04call\x18\x01 \x01(\v2\x1a.trunkline.control.v1.CallR\x04call\x123\n" +
-	"\x06events\x18\x02 \x03(\v2\x1b.trunkline.control.v1.EventR\x06events\"\x81\x01\n" +
-	"\x10ListCallsRequest\x12\x1b\n" +
-	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\x06events\x18\x02 \x03(\v2\x1b.trunkline.control.v1.EventR\x06events\"\xb2\x03\n" +
+	"\x10ListCallsRequest\x12'\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xf4\x03(\x00R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tR\tpageToken\x121\n" +
-	"\x05state\x18\x03 \x01(\x0e2\x1b.trunkline.control.v1.StateR\x05state\"m\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\x12;\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x1b.trunkline.control.v1.StateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12G\n" +
+	"\tdirection\x18\x04 \x01(\x0e2\x1f.trunkline.control.v1.DirectionB\b\xbaH\x05\x82\x01\x02\x10\x01R\tdirection\x12\x14\n" +
+	"\x05agent\x18\x05 \x01(\tR\x05agent\x12\x16\n" +
+	"\x06number\x18\x06 \x01(\tR\x06number\x12>\n" +
+	"\aoutcome\x18\a \x01(\x0e2\x1a.trunkline.call.v1.OutcomeB\b\xbaH\x05\x82\x01\x02\x10\x01R\aoutcome\x120\n" +
+	"\x05since\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"m\n" +
 	"\x11ListCallsResponse\x120\n" +
 	"\x05calls\x18\x01 \x03(\v2\x1a.trunkline.control.v1.CallR\x05calls\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*m\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"k\n" +
+	"\x11WatchCallsRequest\x12\x16\n" +
+	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12(\n" +
+	"\x02id\x18\x02 \x01(\tB\x18\xbaH\x15\xd8\x01\x01r\x102\x0e^[a-z2-7]{26}$R\x02id\x12\x14\n" +
+	"\x05agent\x18\x03 \x01(\tR\x05agent\"\x8f\x01\n" +
+	"\x12WatchCallsResponse\x12.\n" +
+	"\x04call\x18\x01 \x01(\v2\x1a.trunkline.control.v1.CallR\x04call\x121\n" +
+	"\x05event\x18\x02 \x01(\v2\x1b.trunkline.control.v1.EventR\x05event\x12\x16\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"\x7f\n" +
+	"\x14ExplainPolicyRequest\x12\x1a\n" +
+	"\x02to\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x02to\x12\x1f\n" +
+	"\x05agent\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05agent\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xa2\x01\n" +
+	"\x15ExplainPolicyResponse\x12:\n" +
+	"\bdecision\x18\x01 \x01(\x0e2\x1e.trunkline.control.v1.DecisionR\bdecision\x12\x12\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\x129\n" +
+	"\bverdicts\x18\x03 \x03(\v2\x1d.trunkline.control.v1.VerdictR\bverdicts\"\xa3\x01\n" +
+	"\aVerdict\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12:\n" +
+	"\bdecision\x18\x02 \x01(\x0e2\x1e.trunkline.control.v1.DecisionR\bdecision\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\x120\n" +
+	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05until*\x96\x01\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATE_WAITING\x10\x01\x12\x14\n" +
 	"\x10STATE_FORWARDING\x10\x02\x12\x13\n" +
 	"\x0fSTATE_CONNECTED\x10\x03\x12\x0f\n" +
-	"\vSTATE_ENDED\x10\x042\xcd\x01\n" +
-	"\vCallService\x12[\n" +
-	"\aGetCall\x12$.trunkline.control.v1.GetCallRequest\x1a%.trunkline.control.v1.GetCallResponse\"\x03\x90\x02\x01\x12a\n" +
-	"\tListCalls\x12&.trunkline.control.v1.ListCallsRequest\x1a'.trunkline.control.v1.ListCallsResponse\"\x03\x90\x02\x01BIZGgithub.com/trunkline/trunkline/proto/gen/trunkline/control/v1;controlv1b\x06proto3"
+	"\vSTATE_ENDED\x10\x04\x12\x13\n" +
+	"\x0fSTATE_SCHEDULED\x10\x05\x12\x12\n" +
+	"\x0eSTATE_DIALLING\x10\x06*U\n" +
+	"\tDirection\x12\x19\n" +
+	"\x15DIRECTION_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11DIRECTION_DIAL_IN\x10\x01\x12\x16\n" +
+	"\x12DIRECTION_DIAL_OUT\x10\x02*`\n" +
+	"\bDecision\x12\x18\n" +
+	"\x14DECISION_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eDECISION_ALLOW\x10\x01\x12\x11\n" +
+	"\rDECISION_WAIT\x10\x02\x12\x13\n" +
+	"\x0fDECISION_REFUSE\x10\x032\xb1\x05\n" +
+	"\vCallService\x12m\n" +
+	"\tStartCall\x12&.trunkline.control.v1.StartCallRequest\x1a'.trunkline.control.v1.StartCallResponse\"\x0f\x92\xe7\x18\vcalls:write\x12g\n" +
+	"\aEndCall\x12$.trunkline.control.v1.EndCallRequest\x1a%.trunkline.control.v1.EndCallResponse\"\x0f\x92\xe7\x18\vcalls:write\x12i\n" +
+	"\aGetCall\x12$.trunkline.control.v1.GetCallRequest\x1a%.trunkline.control.v1.GetCallResponse\"\x11\x92\xe7\x18\n" +
+	"calls:read\x90\x02\x01\x12o\n" +
+	"\tListCalls\x12&.trunkline.control.v1.ListCallsRequest\x1a'.trunkline.control.v1.ListCallsResponse\"\x11\x92\xe7\x18\n" +
+	"calls:read\x90\x02\x01\x12q\n" +
+	"\n" +
+	"WatchCalls\x12'.trunkline.control.v1.WatchCallsRequest\x1a(.trunkline.control.v1.WatchCallsResponse\"\x0e\x92\xe7\x18\n" +
+	"calls:read0\x01\x12{\n" +
+	"\rExplainPolicy\x12*.trunkline.control.v1.ExplainPolicyRequest\x1a+.trunkline.control.v1.ExplainPolicyResponse\"\x11\x92\xe7\x18\n" +
+	"calls:read\x90\x02\x01BIZGgithub.com/trunkline/trunkline/proto/gen/trunkline/control/v1;controlv1b\x06proto3"
 
 var (
 	file_trunkline_control_v1_call_service_proto_rawDescOnce sync.Once
@@ -572,41 +1592,88 @@ func file_trunkline_control_v1_call_service_proto_rawDescGZIP() []byte {
 	return file_trunkline_control_v1_call_service_proto_rawDescData
 }
 
-var file_trunkline_control_v1_call_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_trunkline_control_v1_call_service_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_trunkline_control_v1_call_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_trunkline_control_v1_call_service_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_trunkline_control_v1_call_service_proto_goTypes = []any{
 	(State)(0),                    // 0: trunkline.control.v1.State
-	(*Call)(nil),                  // 1: trunkline.control.v1.Call
-	(*Event)(nil),                 // 2: trunkline.control.v1.Event
-	(*GetCallRequest)(nil),        // 3: trunkline.control.v1.GetCallRequest
-	(*GetCallResponse)(nil),       // 4: trunkline.control.v1.GetCallResponse
-	(*ListCallsRequest)(nil),      // 5: trunkline.control.v1.ListCallsRequest
-	(*ListCallsResponse)(nil),     // 6: trunkline.control.v1.ListCallsResponse
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(v1.Outcome)(0),               // 8: trunkline.call.v1.Outcome
-	(*anypb.Any)(nil),             // 9: google.protobuf.Any
+	(Direction)(0),                // 1: trunkline.control.v1.Direction
+	(Decision)(0),                 // 2: trunkline.control.v1.Decision
+	(*Call)(nil),                  // 3: trunkline.control.v1.Call
+	(*Event)(nil),                 // 4: trunkline.control.v1.Event
+	(*StartCallRequest)(nil),      // 5: trunkline.control.v1.StartCallRequest
+	(*RetryPolicy)(nil),           // 6: trunkline.control.v1.RetryPolicy
+	(*Retry)(nil),                 // 7: trunkline.control.v1.Retry
+	(*StartCallResponse)(nil),     // 8: trunkline.control.v1.StartCallResponse
+	(*EndCallRequest)(nil),        // 9: trunkline.control.v1.EndCallRequest
+	(*EndCallResponse)(nil),       // 10: trunkline.control.v1.EndCallResponse
+	(*GetCallRequest)(nil),        // 11: trunkline.control.v1.GetCallRequest
+	(*GetCallResponse)(nil),       // 12: trunkline.control.v1.GetCallResponse
+	(*ListCallsRequest)(nil),      // 13: trunkline.control.v1.ListCallsRequest
+	(*ListCallsResponse)(nil),     // 14: trunkline.control.v1.ListCallsResponse
+	(*WatchCallsRequest)(nil),     // 15: trunkline.control.v1.WatchCallsRequest
+	(*WatchCallsResponse)(nil),    // 16: trunkline.control.v1.WatchCallsResponse
+	(*ExplainPolicyRequest)(nil),  // 17: trunkline.control.v1.ExplainPolicyRequest
+	(*ExplainPolicyResponse)(nil), // 18: trunkline.control.v1.ExplainPolicyResponse
+	(*Verdict)(nil),               // 19: trunkline.control.v1.Verdict
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
+	(v1.Outcome)(0),               // 21: trunkline.call.v1.Outcome
+	(*structpb.Struct)(nil),       // 22: google.protobuf.Struct
+	(*anypb.Any)(nil),             // 23: google.protobuf.Any
+	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
 }
 var file_trunkline_control_v1_call_service_proto_depIdxs = []int32{
 	0,  // 0: trunkline.control.v1.Call.state:type_name -> trunkline.control.v1.State
-	7,  // 1: trunkline.control.v1.Call.received:type_name -> google.protobuf.Timestamp
-	7,  // 2: trunkline.control.v1.Call.connected:type_name -> google.protobuf.Timestamp
-	7,  // 3: trunkline.control.v1.Call.ended:type_name -> google.protobuf.Timestamp
-	8,  // 4: trunkline.control.v1.Call.outcome:type_name -> trunkline.call.v1.Outcome
-	7,  // 5: trunkline.control.v1.Event.at:type_name -> google.protobuf.Timestamp
-	9,  // 6: trunkline.control.v1.Event.data:type_name -> google.protobuf.Any
-	1,  // 7: trunkline.control.v1.GetCallResponse.call:type_name -> trunkline.control.v1.Call
-	2,  // 8: trunkline.control.v1.GetCallResponse.events:type_name -> trunkline.control.v1.Event
-	0,  // 9: trunkline.control.v1.ListCallsRequest.state:type_name -> trunkline.control.v1.State
-	1,  // 10: trunkline.control.v1.ListCallsResponse.calls:type_name -> trunkline.control.v1.Call
-	3,  // 11: trunkline.control.v1.CallService.GetCall:input_type -> trunkline.control.v1.GetCallRequest
-	5,  // 12: trunkline.control.v1.CallService.ListCalls:input_type -> trunkline.control.v1.ListCallsRequest
-	4,  // 13: trunkline.control.v1.CallService.GetCall:output_type -> trunkline.control.v1.GetCallResponse
-	6,  // 14: trunkline.control.v1.CallService.ListCalls:output_type -> trunkline.control.v1.ListCallsResponse
-	13, // [13:15] is the sub-list for method output_type
-	11, // [11:13] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	20, // 1: trunkline.control.v1.Call.received:type_name -> google.protobuf.Timestamp
+	20, // 2: trunkline.control.v1.Call.connected:type_name -> google.protobuf.Timestamp
+	20, // 3: trunkline.control.v1.Call.ended:type_name -> google.protobuf.Timestamp
+	21, // 4: trunkline.control.v1.Call.outcome:type_name -> trunkline.call.v1.Outcome
+	1,  // 5: trunkline.control.v1.Call.direction:type_name -> trunkline.control.v1.Direction
+	20, // 6: trunkline.control.v1.Call.not_before:type_name -> google.protobuf.Timestamp
+	22, // 7: trunkline.control.v1.Call.metadata:type_name -> google.protobuf.Struct
+	20, // 8: trunkline.control.v1.Event.at:type_name -> google.protobuf.Timestamp
+	23, // 9: trunkline.control.v1.Event.data:type_name -> google.protobuf.Any
+	20, // 10: trunkline.control.v1.StartCallRequest.not_before:type_name -> google.protobuf.Timestamp
+	20, // 11: trunkline.control.v1.StartCallRequest.not_after:type_name -> google.protobuf.Timestamp
+	24, // 12: trunkline.control.v1.StartCallRequest.max_duration:type_name -> google.protobuf.Duration
+	24, // 13: trunkline.control.v1.StartCallRequest.ring_timeout:type_name -> google.protobuf.Duration
+	6,  // 14: trunkline.control.v1.StartCallRequest.retry:type_name -> trunkline.control.v1.RetryPolicy
+	22, // 15: trunkline.control.v1.StartCallRequest.metadata:type_name -> google.protobuf.Struct
+	7,  // 16: trunkline.control.v1.RetryPolicy.causes:type_name -> trunkline.control.v1.Retry
+	24, // 17: trunkline.control.v1.Retry.delay:type_name -> google.protobuf.Duration
+	3,  // 18: trunkline.control.v1.StartCallResponse.call:type_name -> trunkline.control.v1.Call
+	3,  // 19: trunkline.control.v1.EndCallResponse.call:type_name -> trunkline.control.v1.Call
+	3,  // 20: trunkline.control.v1.GetCallResponse.call:type_name -> trunkline.control.v1.Call
+	4,  // 21: trunkline.control.v1.GetCallResponse.events:type_name -> trunkline.control.v1.Event
+	0,  // 22: trunkline.control.v1.ListCallsRequest.state:type_name -> trunkline.control.v1.State
+	1,  // 23: trunkline.control.v1.ListCallsRequest.direction:type_name -> trunkline.control.v1.Direction
+	21, // 24: trunkline.control.v1.ListCallsRequest.outcome:type_name -> trunkline.call.v1.Outcome
+	20, // 25: trunkline.control.v1.ListCallsRequest.since:type_name -> google.protobuf.Timestamp
+	20, // 26: trunkline.control.v1.ListCallsRequest.until:type_name -> google.protobuf.Timestamp
+	3,  // 27: trunkline.control.v1.ListCallsResponse.calls:type_name -> trunkline.control.v1.Call
+	3,  // 28: trunkline.control.v1.WatchCallsResponse.call:type_name -> trunkline.control.v1.Call
+	4,  // 29: trunkline.control.v1.WatchCallsResponse.event:type_name -> trunkline.control.v1.Event
+	20, // 30: trunkline.control.v1.ExplainPolicyRequest.at:type_name -> google.protobuf.Timestamp
+	2,  // 31: trunkline.control.v1.ExplainPolicyResponse.decision:type_name -> trunkline.control.v1.Decision
+	19, // 32: trunkline.control.v1.ExplainPolicyResponse.verdicts:type_name -> trunkline.control.v1.Verdict
+	2,  // 33: trunkline.control.v1.Verdict.decision:type_name -> trunkline.control.v1.Decision
+	20, // 34: trunkline.control.v1.Verdict.until:type_name -> google.protobuf.Timestamp
+	5,  // 35: trunkline.control.v1.CallService.StartCall:input_type -> trunkline.control.v1.StartCallRequest
+	9,  // 36: trunkline.control.v1.CallService.EndCall:input_type -> trunkline.control.v1.EndCallRequest
+	11, // 37: trunkline.control.v1.CallService.GetCall:input_type -> trunkline.control.v1.GetCallRequest
+	13, // 38: trunkline.control.v1.CallService.ListCalls:input_type -> trunkline.control.v1.ListCallsRequest
+	15, // 39: trunkline.control.v1.CallService.WatchCalls:input_type -> trunkline.control.v1.WatchCallsRequest
+	17, // 40: trunkline.control.v1.CallService.ExplainPolicy:input_type -> trunkline.control.v1.ExplainPolicyRequest
+	8,  // 41: trunkline.control.v1.CallService.StartCall:output_type -> trunkline.control.v1.StartCallResponse
+	10, // 42: trunkline.control.v1.CallService.EndCall:output_type -> trunkline.control.v1.EndCallResponse
+	12, // 43: trunkline.control.v1.CallService.GetCall:output_type -> trunkline.control.v1.GetCallResponse
+	14, // 44: trunkline.control.v1.CallService.ListCalls:output_type -> trunkline.control.v1.ListCallsResponse
+	16, // 45: trunkline.control.v1.CallService.WatchCalls:output_type -> trunkline.control.v1.WatchCallsResponse
+	18, // 46: trunkline.control.v1.CallService.ExplainPolicy:output_type -> trunkline.control.v1.ExplainPolicyResponse
+	41, // [41:47] is the sub-list for method output_type
+	35, // [35:41] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_trunkline_control_v1_call_service_proto_init() }
@@ -614,13 +1681,14 @@ func file_trunkline_control_v1_call_service_proto_init() {
 	if File_trunkline_control_v1_call_service_proto != nil {
 		return
 	}
+	file_trunkline_control_v1_scope_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_trunkline_control_v1_call_service_proto_rawDesc), len(file_trunkline_control_v1_call_service_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   6,
+			NumEnums:      3,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -33,18 +33,39 @@ const (
 // reflection-formatted method names, remove the leading slash and convert the remaining slash to a
 // period.
 const (
+	// CallServiceStartCallProcedure is the fully-qualified name of the CallService's StartCall RPC.
+	CallServiceStartCallProcedure = "/trunkline.control.v1.CallService/StartCall"
+	// CallServiceEndCallProcedure is the fully-qualified name of the CallService's EndCall RPC.
+	CallServiceEndCallProcedure = "/trunkline.control.v1.CallService/EndCall"
 	// CallServiceGetCallProcedure is the fully-qualified name of the CallService's GetCall RPC.
 	CallServiceGetCallProcedure = "/trunkline.control.v1.CallService/GetCall"
 	// CallServiceListCallsProcedure is the fully-qualified name of the CallService's ListCalls RPC.
 	CallServiceListCallsProcedure = "/trunkline.control.v1.CallService/ListCalls"
+	// CallServiceWatchCallsProcedure is the fully-qualified name of the CallService's WatchCalls RPC.
+	CallServiceWatchCallsProcedure = "/trunkline.control.v1.CallService/WatchCalls"
+	// CallServiceExplainPolicyProcedure is the fully-qualified name of the CallService's ExplainPolicy
+	// RPC.
+	CallServiceExplainPolicyProcedure = "/trunkline.control.v1.CallService/ExplainPolicy"
 )
 
 // CallServiceClient is a client for the trunkline.control.v1.CallService service.
 type CallServiceClient interface {
+	// StartCall has a person called, once for each idempotency key. The same key gives the same call back, with replayed
+	// set; with other content it is ALREADY_EXISTS. An unknown agent is NOT_FOUND. What policy does not allow is
+	// FAILED_PRECONDITION, with the verdicts as a detail, and nobody is called.
+	StartCall(context.Context, *v1.StartCallRequest) (*v1.StartCallResponse, error)
+	// EndCall ends a call, whether it is scheduled, rings or is talked on. A call that is over stays as it is.
+	EndCall(context.Context, *v1.EndCallRequest) (*v1.EndCallResponse, error)
 	// GetCall gives one call with its whole story. Unknown: NOT_FOUND.
 	GetCall(context.Context, *v1.GetCallRequest) (*v1.GetCallResponse, error)
 	// ListCalls gives calls, the latest first.
 	ListCalls(context.Context, *v1.ListCallsRequest) (*v1.ListCallsResponse, error)
+	// WatchCalls gives the calls that are not over, and then every event of every call as it comes. With a cursor it goes
+	// on behind it, without the first part; a cursor past what is kept is OUT_OF_RANGE. Who reads too slowly is told
+	// RESOURCE_EXHAUSTED and goes on from the last cursor.
+	WatchCalls(context.Context, *v1.WatchCallsRequest) (*connect.ServerStreamForClient[v1.WatchCallsResponse], error)
+	// ExplainPolicy tells whether a call would be allowed, and what each rule says. Nobody is called.
+	ExplainPolicy(context.Context, *v1.ExplainPolicyRequest) (*v1.ExplainPolicyResponse, error)
 }
 
 // NewCallServiceClient constructs a client for the trunkline.control.v1.CallService service. By
@@ -58,6 +79,18 @@ func NewCallServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 	baseURL = strings.TrimRight(baseURL, "/")
 	callServiceMethods := v1.File_trunkline_control_v1_call_service_proto.Services().ByName("CallService").Methods()
 	return &callServiceClient{
+		startCall: connect.NewClient[v1.StartCallRequest, v1.StartCallResponse](
+			httpClient,
+			baseURL+CallServiceStartCallProcedure,
+			connect.WithSchema(callServiceMethods.ByName("StartCall")),
+			connect.WithClientOptions(opts...),
+		),
+		endCall: connect.NewClient[v1.EndCallRequest, v1.EndCallResponse](
+			httpClient,
+			baseURL+CallServiceEndCallProcedure,
+			connect.WithSchema(callServiceMethods.ByName("EndCall")),
+			connect.WithClientOptions(opts...),
+		),
 		getCall: connect.NewClient[v1.GetCallRequest, v1.GetCallResponse](
 			httpClient,
 			baseURL+CallServiceGetCallProcedure,
@@ -72,13 +105,48 @@ func NewCallServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		watchCalls: connect.NewClient[v1.WatchCallsRequest, v1.WatchCallsResponse](
+			httpClient,
+			baseURL+CallServiceWatchCallsProcedure,
+			connect.WithSchema(callServiceMethods.ByName("WatchCalls")),
+			connect.WithClientOptions(opts...),
+		),
+		explainPolicy: connect.NewClient[v1.ExplainPolicyRequest, v1.ExplainPolicyResponse](
+			httpClient,
+			baseURL+CallServiceExplainPolicyProcedure,
+			connect.WithSchema(callServiceMethods.ByName("ExplainPolicy")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // callServiceClient implements CallServiceClient.
 type callServiceClient struct {
-	getCall   *connect.Client[v1.GetCallRequest, v1.GetCallResponse]
-	listCalls *connect.Client[v1.ListCallsRequest, v1.ListCallsResponse]
+	startCall     *connect.Client[v1.StartCallRequest, v1.StartCallResponse]
+	endCall       *connect.Client[v1.EndCallRequest, v1.EndCallResponse]
+	getCall       *connect.Client[v1.GetCallRequest, v1.GetCallResponse]
+	listCalls     *connect.Client[v1.ListCallsRequest, v1.ListCallsResponse]
+	watchCalls    *connect.Client[v1.WatchCallsRequest, v1.WatchCallsResponse]
+	explainPolicy *connect.Client[v1.ExplainPolicyRequest, v1.ExplainPolicyResponse]
+}
+
+// StartCall calls trunkline.control.v1.CallService.StartCall.
+func (c *callServiceClient) StartCall(ctx context.Context, req *v1.StartCallRequest) (*v1.StartCallResponse, error) {
+	response, err := c.startCall.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// EndCall calls trunkline.control.v1.CallService.EndCall.
+func (c *callServiceClient) EndCall(ctx context.Context, req *v1.EndCallRequest) (*v1.EndCallResponse, error) {
+	response, err := c.endCall.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // GetCall calls trunkline.control.v1.CallService.GetCall.
@@ -99,12 +167,38 @@ func (c *callServiceClient) ListCalls(ctx context.Context, req *v1.ListCallsRequ
 	return nil, err
 }
 
+// WatchCalls calls trunkline.control.v1.CallService.WatchCalls.
+func (c *callServiceClient) WatchCalls(ctx context.Context, req *v1.WatchCallsRequest) (*connect.ServerStreamForClient[v1.WatchCallsResponse], error) {
+	return c.watchCalls.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// ExplainPolicy calls trunkline.control.v1.CallService.ExplainPolicy.
+func (c *callServiceClient) ExplainPolicy(ctx context.Context, req *v1.ExplainPolicyRequest) (*v1.ExplainPolicyResponse, error) {
+	response, err := c.explainPolicy.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // CallServiceHandler is an implementation of the trunkline.control.v1.CallService service.
 type CallServiceHandler interface {
+	// StartCall has a person called, once for each idempotency key. The same key gives the same call back, with replayed
+	// set; with other content it is ALREADY_EXISTS. An unknown agent is NOT_FOUND. What policy does not allow is
+	// FAILED_PRECONDITION, with the verdicts as a detail, and nobody is called.
+	StartCall(context.Context, *v1.StartCallRequest) (*v1.StartCallResponse, error)
+	// EndCall ends a call, whether it is scheduled, rings or is talked on. A call that is over stays as it is.
+	EndCall(context.Context, *v1.EndCallRequest) (*v1.EndCallResponse, error)
 	// GetCall gives one call with its whole story. Unknown: NOT_FOUND.
 	GetCall(context.Context, *v1.GetCallRequest) (*v1.GetCallResponse, error)
 	// ListCalls gives calls, the latest first.
 	ListCalls(context.Context, *v1.ListCallsRequest) (*v1.ListCallsResponse, error)
+	// WatchCalls gives the calls that are not over, and then every event of every call as it comes. With a cursor it goes
+	// on behind it, without the first part; a cursor past what is kept is OUT_OF_RANGE. Who reads too slowly is told
+	// RESOURCE_EXHAUSTED and goes on from the last cursor.
+	WatchCalls(context.Context, *v1.WatchCallsRequest, *connect.ServerStream[v1.WatchCallsResponse]) error
+	// ExplainPolicy tells whether a call would be allowed, and what each rule says. Nobody is called.
+	ExplainPolicy(context.Context, *v1.ExplainPolicyRequest) (*v1.ExplainPolicyResponse, error)
 }
 
 // NewCallServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -114,6 +208,18 @@ type CallServiceHandler interface {
 // and JSON codecs. They also support gzip compression.
 func NewCallServiceHandler(svc CallServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
 	callServiceMethods := v1.File_trunkline_control_v1_call_service_proto.Services().ByName("CallService").Methods()
+	callServiceStartCallHandler := connect.NewUnaryHandlerSimple(
+		CallServiceStartCallProcedure,
+		svc.StartCall,
+		connect.WithSchema(callServiceMethods.ByName("StartCall")),
+		connect.WithHandlerOptions(opts...),
+	)
+	callServiceEndCallHandler := connect.NewUnaryHandlerSimple(
+		CallServiceEndCallProcedure,
+		svc.EndCall,
+		connect.WithSchema(callServiceMethods.ByName("EndCall")),
+		connect.WithHandlerOptions(opts...),
+	)
 	callServiceGetCallHandler := connect.NewUnaryHandlerSimple(
 		CallServiceGetCallProcedure,
 		svc.GetCall,
@@ -128,12 +234,33 @@ func NewCallServiceHandler(svc CallServiceHandler, opts ...connect.HandlerOption
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	callServiceWatchCallsHandler := connect.NewServerStreamHandlerSimple(
+		CallServiceWatchCallsProcedure,
+		svc.WatchCalls,
+		connect.WithSchema(callServiceMethods.ByName("WatchCalls")),
+		connect.WithHandlerOptions(opts...),
+	)
+	callServiceExplainPolicyHandler := connect.NewUnaryHandlerSimple(
+		CallServiceExplainPolicyProcedure,
+		svc.ExplainPolicy,
+		connect.WithSchema(callServiceMethods.ByName("ExplainPolicy")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/trunkline.control.v1.CallService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
+		case CallServiceStartCallProcedure:
+			callServiceStartCallHandler.ServeHTTP(w, r)
+		case CallServiceEndCallProcedure:
+			callServiceEndCallHandler.ServeHTTP(w, r)
 		case CallServiceGetCallProcedure:
 			callServiceGetCallHandler.ServeHTTP(w, r)
 		case CallServiceListCallsProcedure:
 			callServiceListCallsHandler.ServeHTTP(w, r)
+		case CallServiceWatchCallsProcedure:
+			callServiceWatchCallsHandler.ServeHTTP(w, r)
+		case CallServiceExplainPolicyProcedure:
+			callServiceExplainPolicyHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -143,10 +270,26 @@ func NewCallServiceHandler(svc CallServiceHandler, opts ...connect.HandlerOption
 // UnimplementedCallServiceHandler returns CodeUnimplemented from all methods.
 type UnimplementedCallServiceHandler struct{}
 
+func (UnimplementedCallServiceHandler) StartCall(context.Context, *v1.StartCallRequest) (*v1.StartCallResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("trunkline.control.v1.CallService.StartCall is not implemented"))
+}
+
+func (UnimplementedCallServiceHandler) EndCall(context.Context, *v1.EndCallRequest) (*v1.EndCallResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("trunkline.control.v1.CallService.EndCall is not implemented"))
+}
+
 func (UnimplementedCallServiceHandler) GetCall(context.Context, *v1.GetCallRequest) (*v1.GetCallResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("trunkline.control.v1.CallService.GetCall is not implemented"))
 }
 
 func (UnimplementedCallServiceHandler) ListCalls(context.Context, *v1.ListCallsRequest) (*v1.ListCallsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("trunkline.control.v1.CallService.ListCalls is not implemented"))
+}
+
+func (UnimplementedCallServiceHandler) WatchCalls(context.Context, *v1.WatchCallsRequest, *connect.ServerStream[v1.WatchCallsResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("trunkline.control.v1.CallService.WatchCalls is not implemented"))
+}
+
+func (UnimplementedCallServiceHandler) ExplainPolicy(context.Context, *v1.ExplainPolicyRequest) (*v1.ExplainPolicyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("trunkline.control.v1.CallService.ExplainPolicy is not implemented"))
 }
