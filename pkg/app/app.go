@@ -205,7 +205,7 @@ func Run(ctx context.Context, o Options, services ...Service) error {
 
 // awaitSetup waits until what the service needs is there: somebody runs `trunkline setup`.
 func awaitSetup(ctx context.Context, env *Env, needs bus.Needs) error {
-	for told := false; ; {
+	for told, why := false, error(nil); ; {
 		err := bus.Check(ctx, env.Bus.JS, needs)
 		if err == nil || ctx.Err() != nil {
 			return nil
@@ -213,6 +213,11 @@ func awaitSetup(ctx context.Context, env *Env, needs bus.Needs) error {
 		if !told {
 			env.Log.Warn("waiting for NATS and for `trunkline setup`", "err", err)
 			told = true
+		}
+		if nc := env.Bus.JS.Conn(); why == nil && !nc.IsConnected() {
+			if why = nc.LastError(); why != nil {
+				env.Log.Warn("NATS cannot be reached", "err", why)
+			}
 		}
 		select {
 		case <-ctx.Done():

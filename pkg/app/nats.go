@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,10 +79,12 @@ func Connect(cfg *config.Config, secrets config.Secrets, name string, log *slog.
 
 // AwaitConnected waits until the connection is there.
 func AwaitConnected(ctx context.Context, nc *nats.Conn) error {
+	var why error
 	for !nc.IsConnected() {
+		why = cmp.Or(nc.LastError(), why) // such as a certificate that is not trusted; the client only tries again
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("connect to NATS: %w", context.Cause(ctx))
+			return fmt.Errorf("connect to NATS: %w", errors.Join(context.Cause(ctx), why))
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

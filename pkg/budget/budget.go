@@ -89,17 +89,10 @@ func New(ctx context.Context, js jetstream.JetStream, cfg config.Budget) (*Budge
 
 // Take waits until a request of the class may be made. It fails with the context.
 func (b *Budget) Take(ctx context.Context, c daily.Class) error {
-	if b == nil {
-		return nil
-	}
-	name, reserve := account(c)
 	for {
-		wait, err := b.try(ctx, name, reserve)
-		if err != nil {
-			return fmt.Errorf("budget of Daily's requests: %w", err)
-		}
-		if wait == 0 {
-			return nil
+		wait, err := b.Try(ctx, c)
+		if err != nil || wait == 0 {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -107,6 +100,18 @@ func (b *Budget) Take(ctx context.Context, c daily.Class) error {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// Try takes a request of the class, or says how long to wait before trying again.
+func (b *Budget) Try(ctx context.Context, c daily.Class) (wait time.Duration, err error) {
+	if b == nil {
+		return 0, nil
+	}
+	name, reserve := account(c)
+	if wait, err = b.try(ctx, name, reserve); err != nil {
+		return 0, fmt.Errorf("budget of Daily's requests: %w", err)
+	}
+	return wait, nil
 }
 
 // try takes one request from an account, or says how long to wait before trying again.

@@ -204,16 +204,16 @@ func (b *Bus) Known(ctx context.Context, callID string) (bool, error) {
 	return known, nil
 }
 
-// begun asks the nearest replica whether a call has begun, and, if that says no, the leader: by a write whose condition
-// cannot hold, for the refusal names the subject's last sequence. The leader's own read could not be limited to the
-// subjects that a service may read.
+// begun asks the nearest replica whether a call has come in, and, if that says no, the leader whether there is anything
+// of the call: by a write whose condition cannot hold, for the refusal names the last sequence of the condition's
+// subjects. The leader's own read could not be limited to the subjects that a service may read.
 func (b *Bus) begun(ctx context.Context, callID string) (bool, error) {
 	subject := Subject(callID, &callv1.CallReceived{})
 	if msg, err := b.reader.last(ctx, subject); err != nil || msg != nil {
 		return msg != nil, err
 	}
 	err := Answered(ctx, func() error {
-		_, err := b.JS.PublishMsg(ctx, &nats.Msg{Subject: subject}, jetstream.WithExpectLastSequencePerSubject(math.MaxInt64))
+		_, err := b.JS.PublishMsg(ctx, &nats.Msg{Subject: subject}, jetstream.WithExpectLastSequenceForSubject(math.MaxInt64, subjectRoot+"."+callID+".>"))
 		return err
 	})
 	var refused *jetstream.APIError

@@ -47,10 +47,17 @@ func (n Needs) Rights() Rights {
 		consume(TimerStream(n.Service))
 		allow(TimerSet+"."+n.Service+".>", TimerCancelled+"."+n.Service, deadRoot+"."+n.Service+".>")
 	}
+	read := func(bucket jetstream.KeyValueConfig) (stream, keys string) {
+		stream, keys = "KV_"+bucket.Bucket, "$KV."+bucket.Bucket+".>"
+		allow(api+"STREAM.INFO."+stream, get+stream+"."+keys)
+		return stream, keys
+	}
 	for _, bucket := range n.Buckets {
-		stream, keys := "KV_"+bucket.Bucket, "$KV."+bucket.Bucket+".>"
-		allow(keys, api+"STREAM.INFO."+stream, get+stream+"."+keys,
-			api+"CONSUMER.CREATE."+stream+".*."+keys, api+"CONSUMER.DELETE."+stream+".*", "$JS.FC."+stream+".>") // to watch it
+		stream, keys := read(bucket)
+		allow(keys, api+"CONSUMER.CREATE."+stream+".*."+keys, api+"CONSUMER.DELETE."+stream+".*", "$JS.FC."+stream+".>") // to watch it
+	}
+	for _, bucket := range n.Reads {
+		read(bucket)
 	}
 	allow(n.Speaks...)
 	r.Subscribe = append(r.Subscribe, n.Speaks...)

@@ -21,6 +21,8 @@ type Needs struct {
 	Timers bool
 	// Buckets are key-value buckets that the service uses.
 	Buckets []jetstream.KeyValueConfig
+	// Reads are buckets that the service only reads, a key at a time: it has no right to change them.
+	Reads []jetstream.KeyValueConfig
 	// Follows is set for a service that follows the whole stream; see [Bus.Follow].
 	Follows bool
 	// Speaks are subjects outside of the streams on which the service's own processes speak with one another.
@@ -129,7 +131,7 @@ func filtersOf(c jetstream.ConsumerConfig) []string {
 // buckets are those of all services. One that several of them use is the same for all.
 func buckets(s Settings, needs []Needs) (configs []jetstream.KeyValueConfig) {
 	for _, n := range needs {
-		for _, c := range n.Buckets {
+		for _, c := range slices.Concat(n.Buckets, n.Reads) {
 			if !slices.ContainsFunc(configs, func(other jetstream.KeyValueConfig) bool { return other.Bucket == c.Bucket }) {
 				c.Replicas, c.History = max(s.Replicas, 1), max(c.History, 1)
 				configs = append(configs, c)
@@ -161,7 +163,7 @@ func Check(ctx context.Context, js jetstream.JetStream, n Needs) error {
 			}
 		}
 	}
-	for _, bucket := range n.Buckets {
+	for _, bucket := range slices.Concat(n.Buckets, n.Reads) {
 		if _, err := js.KeyValue(ctx, bucket.Bucket); err != nil {
 			return fmt.Errorf("bucket %s: %w", bucket.Bucket, err)
 		}

@@ -17,12 +17,13 @@ func (s *State) Apply(e *bus.Event) {
 	switch m := e.Data.(type) {
 	case *callv1.CallReceived:
 		s.Received, s.Began = m, e.Time
-		if first := s.attempt(1); first.Agent == "" {
-			first.Agent = m.GetAgent()
-		}
+		s.first(m.GetAgent())
+	case *callv1.CallRequested:
+		s.Requested, s.Began = m, e.Time
+		s.first(m.GetAgent())
 	case *callv1.AttemptRequested:
 		a := s.attempt(m.GetAttempt())
-		a.Place, a.Agent = m.GetPlace(), m.GetAgent()
+		a.Place, a.Agent, a.AskedAt = m.GetPlace(), m.GetAgent(), e.Time
 	case *callv1.RoomReady:
 		s.attempt(m.GetAttempt()).Room = m
 	case *callv1.RoomFailed:
@@ -69,7 +70,37 @@ func (s *State) Apply(e *bus.Event) {
 	case *callv1.CallEnded:
 		s.Ended = &Mark[*callv1.CallEnded]{e.Time, m}
 	default:
+		s.applyDial(e)
 		s.applyLeg(e)
+	}
+}
+
+// first is the attempt that a call has from its start.
+func (s *State) first(agent string) {
+	if a := s.attempt(1); a.Agent == "" {
+		a.Agent = agent
+	}
+}
+
+func (s *State) applyDial(e *bus.Event) {
+	switch m := e.Data.(type) {
+	case *callv1.DialStarting:
+		a := s.attempt(m.GetAttempt())
+		a.Dial, a.DialAt = m, e.Time
+	case *callv1.DialStarted:
+		a := s.attempt(m.GetAttempt())
+		a.Dialled, a.DialledAt = m, e.Time
+	case *callv1.DialAnswered:
+		s.attempt(m.GetAttempt()).Answered = m
+	case *callv1.DialStopping:
+		a := s.attempt(m.GetAttempt())
+		a.Stopping, a.StoppingAt = m, e.Time
+	case *callv1.DialFailed:
+		a := s.attempt(m.GetAttempt())
+		a.DialFailed, a.DialFailedAt = m, e.Time
+		a.over(e.Time, "dial failed: %s", m.GetCause())
+	case *callv1.VoicemailHeard:
+		s.attempt(m.GetAttempt()).Voicemail = true
 	}
 }
 
@@ -94,14 +125,16 @@ func (s *State) applyLeg(e *bus.Event) {
 	case *callv1.LegSeen:
 		s.leg(e, m).Connected = true
 	case *callv1.LegAnswered:
-		s.leg(e, m).Connected = true
+		l := s.leg(e, m)
+		l.Connected, l.AnsweredAt = true, e.Time
 	case *callv1.LegFailed:
 		l := s.leg(e, m)
-		l.Gone, l.Failed = true, true
+		l.gone(e.Time)
+		l.Failed, l.Reason = true, m.GetReason()
 	case *callv1.LegEnded:
-		s.leg(e, m).Gone = true
+		s.leg(e, m).gone(e.Time)
 	case *callv1.LegLost:
-		s.leg(e, m).Gone = true
+		s.leg(e, m).gone(e.Time)
 	case *callv1.ParticipantLeft:
 		// A leg's leaving as good as says that it ended; a bot's says nothing of legs.
 		// What it says holds for a leg of which the first word comes later, too.
@@ -109,24 +142,36 @@ func (s *State) applyLeg(e *bus.Event) {
 			if a := s.Attempt(attempt); a != nil && id == s.ID {
 				a.Left = true
 			}
-		} else {
-			s.left[m.GetSessionId()] = true
-			if l := s.Legs[m.GetSessionId()]; l != nil {
-				l.Gone = true
-			}
+			return
 		}
+		if at, known := s.left[m.GetSessionId()]; !known || e.Time.Before(at) {
+			s.left[m.GetSessionId()] = e.Time
+		}
+		if l := s.Legs[m.GetSessionId()]; l != nil {
+			l.gone(e.Time)
+		}
+	}
+}
+
+func (l *Leg) gone(at time.Time) {
+	if !l.Gone || at.Before(l.GoneAt) {
+		l.Gone, l.GoneAt = true, at
 	}
 }
 
 func (s *State) leg(e *bus.Event, m interface {
 	GetSessionId() string
 	GetRoom() string
+	GetAttempt() uint32
 },
 ) *Leg {
 	l := s.Legs[m.GetSessionId()]
 	if l == nil {
-		l = &Leg{Session: m.GetSessionId(), Room: m.GetRoom(), Since: e.Time, Gone: s.left[m.GetSessionId()]}
+		l = &Leg{Session: m.GetSessionId(), Room: m.GetRoom(), Attempt: m.GetAttempt(), Since: e.Time}
 		s.Legs[l.Session] = l
+		if at, left := s.left[l.Session]; left {
+			l.gone(at)
+		}
 	}
 	if e.Time.Before(l.Since) {
 		l.Since = e.Time

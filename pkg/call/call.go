@@ -16,9 +16,10 @@ import (
 // State is what a call's events say, taken together.
 type State struct {
 	ID        string
-	Began     time.Time // of the first event
-	Received  *callv1.CallReceived
-	Attempts  []*Attempt // by number, from 1
+	Began     time.Time             // of the first event
+	Received  *callv1.CallReceived  // of a dial-in
+	Requested *callv1.CallRequested // of a dial-out
+	Attempts  []*Attempt            // by number, from 1
 	Forwarded *Mark[*callv1.CallForwarded]
 	Connected *Mark[*callv1.CallConnected]
 	EndAsked  *Mark[*callv1.EndRequested]
@@ -26,7 +27,7 @@ type State struct {
 	Released  bool
 	Legs      map[string]*Leg // by session id
 
-	left map[string]bool // sessions of people who have left, legs or not
+	left map[string]time.Time // sessions of people who have left, legs or not, and the first word of it
 }
 
 // Mark is an event of which a call has one.
@@ -39,6 +40,7 @@ type Mark[T any] struct {
 type Attempt struct {
 	N             uint32
 	Place         callv1.Place
+	AskedAt       time.Time // of the request for it; zero for a dial-in's first
 	Agent         string
 	Room          *callv1.RoomReady
 	Starting      *callv1.BotStarting
@@ -55,6 +57,17 @@ type Attempt struct {
 	Repeats       uint32    // how often the request was repeated
 	ForwardFailed *callv1.ForwardFailed
 
+	Dial         *callv1.DialStarting
+	DialAt       time.Time
+	Dialled      *callv1.DialStarted
+	DialledAt    time.Time
+	Answered     *callv1.DialAnswered
+	Stopping     *callv1.DialStopping
+	StoppingAt   time.Time
+	DialFailed   *callv1.DialFailed
+	DialFailedAt time.Time
+	Voicemail    bool // the bot has heard a machine
+
 	// What ended it, and when. Empty while it may still come to something.
 	Reason string
 	OverAt time.Time
@@ -62,12 +75,35 @@ type Attempt struct {
 
 // Leg is a person's connection to the call.
 type Leg struct {
-	Session   string
-	Room      string
-	Since     time.Time // of the first word of it
-	Connected bool
-	Gone      bool
-	Failed    bool // it never came to be
+	Session    string
+	Room       string
+	Attempt    uint32    // of the room
+	Since      time.Time // of the first word of it
+	Connected  bool
+	AnsweredAt time.Time // of a dial-out's; zero while it is not
+	Gone       bool
+	GoneAt     time.Time // of the first word of that
+	Failed     bool      // it never came to be
+	Reason     string    // why it failed, in Daily's words
+}
+
+// Begun reports whether the call's first fact is known.
+func (s *State) Begun() bool { return s.Received != nil || s.Requested != nil }
+
+// AnswerBudget is how long the call may be without a bot.
+func (s *State) AnswerBudget() time.Duration {
+	if s.Requested != nil {
+		return s.Requested.GetAnswerBudget().AsDuration()
+	}
+	return s.Received.GetAnswerBudget().AsDuration()
+}
+
+// MaxDuration is how long the call may last once people talk.
+func (s *State) MaxDuration() time.Duration {
+	if s.Requested != nil {
+		return s.Requested.GetMaxDuration().AsDuration()
+	}
+	return s.Received.GetMaxDuration().AsDuration()
 }
 
 // Read makes a call's state of its story.
@@ -80,7 +116,9 @@ func Read(story *bus.Story) *State {
 }
 
 // New is the state of a call of which nothing is known.
-func New(id string) *State { return &State{ID: id, Legs: map[string]*Leg{}, left: map[string]bool{}} }
+func New(id string) *State {
+	return &State{ID: id, Legs: map[string]*Leg{}, left: map[string]time.Time{}}
+}
 
 // Current is the latest attempt. A call always has one.
 func (s *State) Current() *Attempt { return s.attempt(uint32(max(len(s.Attempts), 1))) }
@@ -131,12 +169,18 @@ func (s *State) CallerIn() bool { return s.Forwarded != nil || s.LegsAlive() > 0
 func (s *State) attempt(n uint32) *Attempt {
 	for uint32(len(s.Attempts)) < min(max(n, 1), maxAttempts) {
 		a := &Attempt{N: uint32(len(s.Attempts)) + 1, Place: callv1.Place_PLACE_NEW_ROOM}
-		if s.Received != nil {
-			a.Agent = s.Received.GetAgent()
-		}
+		a.Agent = s.agent()
 		s.Attempts = append(s.Attempts, a)
 	}
 	return s.Attempts[min(max(n, 1), maxAttempts)-1]
+}
+
+// agent is the one that the call was meant for.
+func (s *State) agent() string {
+	if s.Requested != nil {
+		return s.Requested.GetAgent()
+	}
+	return s.Received.GetAgent()
 }
 
 // maxAttempts bounds what a damaged number can make of a state.

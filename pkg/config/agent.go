@@ -27,6 +27,13 @@ type Agent struct {
 	Linger       time.Duration     `yaml:"linger"`        // for its last work after the call's end; may be 0
 	KillGrace    time.Duration     `yaml:"kill_grace"`    // from SIGTERM to SIGKILL
 	Lease        time.Duration     `yaml:"lease"`         // TTL of its slot, whole seconds
+
+	// Of dial-outs.
+	Dial              string  `yaml:"dial"`                // who dials: trunkline or bot
+	DialoutSettings   string  `yaml:"dialout_settings"`    // the shape in which a bot that dials is told whom: object or list
+	CallerID          string  `yaml:"caller_id"`           // Daily's id of the number to call from; empty: Daily chooses
+	MaxDialouts       int     `yaml:"max_dialouts"`        // at once; 0: as many as policy lets
+	DialoutsPerSecond float64 `yaml:"dialouts_per_second"` // begun; 0: as many as policy lets
 }
 
 // DefaultAgent is an Agent with every default, and no command.
@@ -38,6 +45,9 @@ func DefaultAgent() Agent {
 		Linger:       5 * time.Second,
 		KillGrace:    5 * time.Second,
 		Lease:        15 * time.Second,
+		Dial:         DialsByTrunkline,
+
+		DialoutSettings: DialoutObject,
 	}
 }
 

@@ -29,6 +29,8 @@ func check(d *document, c *Config) {
 		checkAgent(d, child("agents", name), a)
 	}
 	checkRoutes(d, c)
+	checkDialout(d, c)
+	checkPolicy(d, c)
 }
 
 func checkNATS(d *document, c *Config) {

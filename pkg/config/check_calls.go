@@ -34,6 +34,9 @@ func checkAgent(d *document, path string, a Agent) {
 			d.report(p, name+" is set in env already")
 		}
 	}
+	if a.Dial == "bot" && !a.Owner {
+		d.report(child(path, "dial"), "needs owner: true, because Daily lets only owners dial", child(path, "owner"))
+	}
 	positive(d, child(path, "ready_timeout"), a.ReadyTimeout)
 	lease, grace := child(path, "lease"), child(path, "kill_grace")
 	wholeSeconds(d, lease, a.Lease, 3*time.Second)

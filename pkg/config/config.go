@@ -24,8 +24,11 @@ type Config struct {
 	Ingress   Ingress          `yaml:"ingress"`
 	Daily     Daily            `yaml:"daily"`
 	Gateway   Gateway          `yaml:"gateway"`
+	Control   Control          `yaml:"control"`
 	Agents    map[string]Agent `yaml:"agents"` // by name
 	Routes    []Route          `yaml:"routes"` // in the order of the file
+	Dialout   Dialout          `yaml:"dialout"`
+	Policy    Policy           `yaml:"policy"`
 	// Drain is how long bot-scheduler, told to stop, takes no new calls and
 	// waits for its bots; 0: it stops at once, and they live on.
 	Drain time.Duration `yaml:"drain"`
@@ -91,6 +94,11 @@ type Gateway struct {
 	URL string `yaml:"url"`
 }
 
+// Control says how the API is used.
+type Control struct {
+	RequestsPerSecond int `yaml:"requests_per_second"` // RPCs of one API key
+}
+
 // Log says what the log looks like.
 type Log struct {
 	Format string     `yaml:"format"` // text or json
@@ -128,6 +136,9 @@ func Default() *Config {
 			JanitorInterval: 20 * time.Second,
 			PresenceSettle:  60 * time.Second,
 		},
-		Log: Log{Format: "text", Level: slog.LevelInfo},
+		Control: Control{RequestsPerSecond: 500},
+		Dialout: defaultDialout(),
+		Policy:  defaultPolicy(),
+		Log:     Log{Format: "text", Level: slog.LevelInfo},
 	}
 }

@@ -70,12 +70,23 @@ ingress: {dialin_paths: [/hook], max_body: 2048}
 daily: {api_url: "http://127.0.0.1:7000/v1/", janitor_interval: 1s, presence_settle: 3s, budget: {unlimited: true}}
 gateway: {url: "https://bots.example.com/"}
 log: {format: json, level: warn}
+dialout: {ring_timeout: 30s, retries: [{cause: voicemail, delay: 1h, limit: 1}], errors: [{pattern: "user busy|486", cause: not_answered}]}
+policy:
+  countries: [GB, US]
+  blocked_prefixes: ["+4470"]
+  hours: {from: 22:00, to: "06:30", days: [fri]}
+  per_number: {calls: 0}
+  per_second: 2.5
 agents:
   support: &base
     command: ["{{.Self}}", keep, "--call={{.CallID}}/{{.Attempt}}", "{{.Agent}}"]
     env: {PORT: 8080, RATIO: 0.50, DEBUG: true, DAY: 2026-08-01, EMPTY: ""}
     linger: 0s
     slots: 3
+    owner: true
+    dial: bot
+    caller_id: 0f7d5e4c-1111-4222-8333-444455556666
+    dialouts_per_second: 0.5
   sales:
     <<: *base
     slots: 4
@@ -96,6 +107,24 @@ routes:
 	}
 	if a := c.Agents["sales"]; !reflect.DeepEqual(a.Env, want) || a.Slots != 4 || a.Name != "sales" {
 		t.Errorf("sales, merged: %+v", a)
+	}
+	if a := c.Agents["sales"]; a.Dial != "bot" || a.CallerID != "0f7d5e4c-1111-4222-8333-444455556666" || a.DialoutsPerSecond != 0.5 {
+		t.Errorf("sales, merged: %+v", a)
+	}
+	dialout := config.Default().Dialout
+	dialout.RingTimeout = 30 * time.Second
+	dialout.Retries = []config.Retry{{Cause: "voicemail", Delay: time.Hour, Limit: 1}}
+	dialout.Errors = []config.DialError{{Pattern: "user busy|486", Cause: "not_answered"}}
+	if !reflect.DeepEqual(c.Dialout, dialout) {
+		t.Errorf("dialout: %+v", c.Dialout)
+	}
+	policy := config.Policy{
+		Countries: []string{"GB", "US"}, BlockedPrefixes: []string{"+4470"},
+		Hours:     config.Hours{From: "22:00", To: "06:30", Days: []string{"fri"}},
+		PerNumber: config.PerNumber{Window: 24 * time.Hour}, MaxConcurrent: 50, PerSecond: 2.5,
+	}
+	if !reflect.DeepEqual(c.Policy, policy) {
+		t.Errorf("policy: %+v", c.Policy)
 	}
 	if r := c.Routes[0]; r.Number != "+442079460000" || r.MaxDuration != 90*time.Minute {
 		t.Errorf("route: %+v", r)

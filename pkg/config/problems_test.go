@@ -309,6 +309,124 @@ routes:
 7: routes[0].agent: there is no agent of this name, did you mean support?
 8: routes[1].number: must be a text: put it in quotes`},
 
+	"dial-outs": {`
+control: {requests_per_second: 0}
+agents:
+  support: {command: [bot], dial: bot, caller_id: "+14155550100", max_dialouts: -1}
+  sales: {command: [bot], dial: me, dialouts_per_second: fast}
+dialout:
+  retries:
+    - {cause: busy, delay: 1m, limit: 1}
+    - {cause: error, limit: 11}
+  errors:
+    - {pattern: "", cause: error}
+    - {pattern: busy, cause: busy}
+routes: [{default: true, agent: support}]
+`, `
+2: control.requests_per_second: must be at least 1
+4: agents.support.caller_id: must be Daily's id of a number, a UUID, and not the number itself
+4: agents.support.dial: needs owner: true, because Daily lets only owners dial
+4: agents.support.max_dialouts: must be at least 0
+5: agents.sales.dial: must be trunkline or bot
+5: agents.sales.dialouts_per_second: must be a number
+8: dialout.retries[0].cause: must be no_answer, not_answered, error or voicemail
+9: dialout.retries[1].delay: is missing
+9: dialout.retries[1].limit: must be at most 10
+11: dialout.errors[0].pattern: must not be empty
+12: dialout.errors[1].cause: must be no_answer, not_answered, error, invalid_number, not_enabled or international`},
+
+	"dial-outs that are right by the schema": {`
+dialout:
+  ring_timeout: 301s
+  max_duration: 500ms
+  answer_budget: 0s
+  window: 0s
+  lost_after: 90s
+  retries:
+    - {cause: error, delay: 0s, limit: 1}
+    - {cause: voicemail, delay: 1h, limit: 1}
+    - {cause: error, delay: 200h, limit: 1}
+  errors:
+    - {pattern: "busy", cause: not_answered}
+    - {pattern: "bu(sy", cause: not_answered}
+` + minimal, `
+3: dialout.ring_timeout: must be at most 5m
+4: dialout.max_duration: must be at least 1s
+5: dialout.answer_budget: must be longer than 0s
+6: dialout.window: must be longer than 0s
+7: dialout.lost_after: must be longer than dialout.ring_timeout (5m1s), or a phone is given up while it rings
+9: dialout.retries[0].delay: must be at least 1s
+11: dialout.retries[2].cause: error is that of retries[0], too
+11: dialout.retries[2].delay: must be at most 168h
+14: dialout.errors[1].pattern: is not a regular expression: error parsing regexp: missing closing ): ` + "`(?i)bu(sy`"},
+
+	"policy": {`
+policy:
+  countries: [us, US, US]
+  blocked_prefixes: ["1900", "+1900", "+0"]
+  hours: {from: "9:00", to: "24:00", days: [mon, Tue, mon]}
+  per_number: {calls: -1, window: a day}
+  max_concurrent: 0
+  per_second: -1
+` + minimal, `
+3: policy.countries[0]: must be a region of two capital letters, such as US
+3: policy.countries[2]: is the same as [1]
+4: policy.blocked_prefixes[0]: must be + and digits, in quotes, such as "+1900"
+4: policy.blocked_prefixes[2]: must be + and digits, in quotes, such as "+1900"
+5: policy.hours.days[1]: must be mon, tue, wed, thu, fri, sat or sun
+5: policy.hours.days[2]: is the same as [0]
+5: policy.hours.from: must be a time of day in quotes, such as "09:00"
+5: policy.hours.to: must be a time of day in quotes, such as "09:00"
+6: policy.per_number.calls: must be at least 0
+6: policy.per_number.window: must be a duration, such as 90s or 1h30m
+7: policy.max_concurrent: must be at least 1
+8: policy.per_second: must be at least 0`},
+
+	"policy that is right by the schema": {`
+policy:
+  countries: [US, XX]
+  hours:
+    from: "09:00"
+    to: "09:00"
+  per_number: {window: 0s}
+  per_second: 0
+` + minimal, `
+3: policy.countries[1]: is not a region that has phone numbers
+6: policy.hours.to: must not be policy.hours.from; leave both out for the whole day
+7: policy.per_number.window: must be longer than 0s
+8: policy.per_second: must be more than 0`},
+
+	"hours with one end": {`
+policy:
+  hours: {from: "09:00"}
+` + minimal, `
+3: policy.hours: must have both from and to, or neither`},
+
+	"dial-outs that do not fit the rest": {`
+nats:
+  max_age: 48h
+agents:
+  support: {command: [bot], ready_timeout: 60s}
+routes: [{default: true, agent: support}]
+policy:
+  countries: [US]
+  per_number:
+    window: 49h
+`, `
+3: nats.max_age: must be longer than a dial-out can last, and a day (49h2m30s)
+5: agents.support.ready_timeout: 1m must be shorter than dialout.answer_budget (1m)
+10: policy.per_number.window: must not be longer than nats.max_age (48h): older dials are forgotten`},
+
+	"a window longer than the record": {`
+dialout:
+  answer_budget: 10s
+  window: 168h
+policy:
+  countries: [US]
+` + minimal, `
+3: dialout.answer_budget: 10s must be longer than agents.support.ready_timeout (10s)
+4: dialout.window: a dial-out would last longer than nats.max_age (168h), less a day, keeps it`},
+
 	"what is wrong where it is merged from": {`
 agents:
   a: &a

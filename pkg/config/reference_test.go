@@ -92,7 +92,19 @@ func defaultCell(k key) string {
 	}
 	var items []string
 	for _, item := range k.def.Content {
-		items = append(items, "`"+item.Value+"`")
+		items = append(items, "`"+words(item)+"`")
 	}
 	return strings.Join(items, ", ")
+}
+
+// words of a default: the values alone, where it has keys.
+func words(n *yaml.Node) string {
+	if n.Kind != yaml.MappingNode {
+		return n.Value
+	}
+	var values []string
+	for i := 1; i < len(n.Content); i += 2 {
+		values = append(values, n.Content[i].Value)
+	}
+	return strings.Join(values, " ")
 }

@@ -193,9 +193,13 @@ func TestExampleNamesEveryKey(t *testing.T) {
 
 func fieldAt(v reflect.Value, path string) reflect.Value {
 	name, rest, more := strings.Cut(path, ".")
+	name, inList := strings.CutSuffix(name, "[]")
 	for f, field := range v.Fields() {
 		if f.Tag.Get("yaml") != name {
 			continue
+		}
+		if inList {
+			field = reflect.Zero(field.Type().Elem())
 		}
 		if more {
 			return fieldAt(field, rest)
@@ -226,6 +230,11 @@ func defaultText(k key) string {
 	case yaml.MappingNode:
 		return "map[]"
 	case yaml.SequenceNode:
+		if len(k.def.Content) > 0 && k.def.Content[0].Kind == yaml.MappingNode {
+			var items []config.Retry
+			_ = k.def.Decode(&items)
+			return fmt.Sprint(items)
+		}
 		var items []string
 		_ = k.def.Decode(&items)
 		return fmt.Sprint(items)

@@ -185,8 +185,10 @@ func (s *Scheduler) event(ctx context.Context, who speaker, told botEvent) (any,
 		return nil, refusal{http.StatusBadRequest, "invalid-request-error", "type is missing"}
 	case "dialin.connected":
 		err = s.legSeen(ctx, story)
+	case "voicemail":
+		err = s.voicemail(ctx, c, who.attempt)
 	case "dialin.stopped":
-		if c.CallerIn() {
+		if c.Received != nil && c.CallerIn() {
 			err = s.requestEnd(ctx, who.callID, "caller_hung_up", "")
 		}
 	}
@@ -212,6 +214,21 @@ func (s *Scheduler) end(ctx context.Context, who speaker, asked endRequest) (any
 func (s *Scheduler) requestEnd(ctx context.Context, callID, reason, detail string) error {
 	_, err := s.Bus.Publish(ctx, callID, &callv1.EndRequested{Reason: reason, Detail: strings.ToValidUTF8(detail, "")})
 	if errors.Is(err, bus.ErrTaken) { // somebody wants the same
+		return nil
+	}
+	return err
+}
+
+// voicemail writes down that the bot has heard a machine. What follows from it does when the bot is done.
+func (s *Scheduler) voicemail(ctx context.Context, c *call.State, attempt uint32) error {
+	if c.Requested == nil {
+		return refusal{http.StatusBadRequest, "invalid-request-error", "type: voicemail is for calls that we have placed"}
+	}
+	if leg := c.Reached(); leg != nil { // dialled for a bot whose place this one took
+		attempt = leg.Attempt
+	}
+	_, err := s.Bus.Publish(ctx, c.ID, &callv1.VoicemailHeard{Attempt: attempt})
+	if errors.Is(err, bus.ErrTaken) { // it has said so before
 		return nil
 	}
 	return err

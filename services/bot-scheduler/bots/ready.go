@@ -47,7 +47,7 @@ func (s *Scheduler) ready(ctx context.Context, callID string, attempt uint32, si
 func valid(c *call.State, attempt uint32) error {
 	a := c.Attempt(attempt)
 	switch {
-	case c.Received == nil || a == nil:
+	case !c.Begun() || a == nil:
 		return errUnknownCall
 	case c.Ended != nil:
 		return errEnded
@@ -63,8 +63,8 @@ func (s *Scheduler) Deadline(ctx context.Context, f timer.Fired) error {
 	if err != nil {
 		return err
 	}
-	if a := call.Read(story).Attempt(f.N); a != nil && a.Room.GetResumed() {
-		return s.deadlineInCall(ctx, f, a)
+	if c := call.Read(story); readyByJoining(c, c.Attempt(f.N)) {
+		return s.deadlineInCall(ctx, f, c.Attempt(f.N))
 	}
 	again := time.Duration(0)
 	_, err = s.Bus.DecideOn(ctx, story, func(story *bus.Story) (proto.Message, error) {
@@ -97,7 +97,7 @@ func (s *Scheduler) Deadline(ctx context.Context, f timer.Fired) error {
 func (s *Scheduler) DialinReady(ctx context.Context, in bus.In[*callv1.DialinReady]) error {
 	c := call.Read(in.Story)
 	a := c.Attempt(in.Data.GetAttempt())
-	if valid(c, in.Data.GetAttempt()) != nil || !a.BotLives() || a.Left || c.CallerIn() {
+	if c.Received == nil || valid(c, in.Data.GetAttempt()) != nil || !a.BotLives() || a.Left || c.CallerIn() {
 		return nil
 	}
 	if wait := time.Until(in.Time.Add(askGrace)); wait > 0 {

@@ -17,19 +17,25 @@ import (
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 )
 
-// ParticipantJoined is how a bot shows itself ready that takes over a caller who is in the room already.
+// readyByJoining reports whether the attempt's bot is ready once it is in its room: it has nobody to ask for, because the
+// caller is there already, or is yet to be dialled.
+func readyByJoining(c *call.State, a *call.Attempt) bool {
+	return a != nil && (a.Room.GetResumed() || c.Requested != nil)
+}
+
+// ParticipantJoined is how a bot shows itself ready that need not ask for its caller.
 func (s *Scheduler) ParticipantJoined(ctx context.Context, in bus.In[*callv1.ParticipantJoined]) error {
 	callID, attempt, bot := call.ParseBot(in.Data.GetUserId())
 	if !bot || callID != in.CallID {
 		return nil
 	}
-	if a := call.Read(in.Story).Attempt(attempt); a == nil || !a.Room.GetResumed() {
+	if c := call.Read(in.Story); !readyByJoining(c, c.Attempt(attempt)) {
 		return nil
 	}
 	return ifNotOver(s.ready(ctx, callID, attempt, callv1.Sign_SIGN_JOINED, in.Data.GetSessionId()))
 }
 
-// deadlineInCall gives a bot up that was to take over a caller and is not with him. Daily's word that it has joined may
+// deadlineInCall gives a bot up that was to join, and has not. Daily's word that it has joined may
 // be late, lost or not to be had at all: presence is asked before a bot is stopped that may be talking.
 func (s *Scheduler) deadlineInCall(ctx context.Context, f timer.Fired, a *call.Attempt) error {
 	if a.Starting == nil || a.Ready != nil || a.Over() {

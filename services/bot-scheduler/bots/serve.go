@@ -39,7 +39,7 @@ func NewService(further map[string]Backend) app.Service {
 			Service: "bot-scheduler",
 			Events: []proto.Message{
 				&callv1.RoomReady{}, &callv1.DialinReady{}, &callv1.LegConnected{}, &callv1.LegSeen{}, &callv1.ParticipantJoined{},
-				&callv1.BotFailed{}, &callv1.AttemptRequested{}, &callv1.CallEnded{},
+				&callv1.BotFailed{}, &callv1.DialFailed{}, &callv1.AttemptRequested{}, &callv1.CallEnded{},
 			},
 			Timers:  true,
 			Buckets: []jetstream.KeyValueConfig{budget.Bucket, slots.Bucket, jobsBucket},
@@ -155,6 +155,7 @@ func (s *Scheduler) consume(ctx context.Context) error {
 		bus.On(s.ParticipantJoined),
 		bus.On(s.BotFailed, bus.AfterEnd, bus.Done(&callv1.BotExited{})),
 		bus.On(s.AttemptRequested),
+		bus.On(s.DialFailed),
 		bus.On(s.CallEnded, bus.AfterEnd),
 	)
 }

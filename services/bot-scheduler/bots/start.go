@@ -114,16 +114,42 @@ func (s *Scheduler) jobFor(c *call.State, a *call.Attempt, agent config.Agent, d
 	j := job.Job{
 		RoomURL: a.Room.GetRoomUrl(), Token: meeting, SessionID: call.BotID(c.ID, a.N),
 		Body: job.Body{
-			DailyAPIKey: token, DailyAPIURL: gateway,
-			DialinSettings: &job.DialinSettings{
-				CallID: c.Received.GetDailyCallId(), CallDomain: c.Received.GetCallDomain(),
-				To: c.Received.GetTo(), SIPHeaders: c.Received.GetSipHeaders(),
+			DailyAPIKey: token, DailyAPIURL: gateway, DialinSettings: dialinSettings(c), DialoutSettings: dialoutSettings(c, a, agent),
+			Trunkline: job.Trunkline{
+				URL: gateway, Token: token, CallID: c.ID, Attempt: a.N, Agent: agent.Name, Resumed: a.Room.GetResumed(),
+				To: c.Requested.GetTo(),
 			},
-			Trunkline: job.Trunkline{URL: gateway, Token: token, CallID: c.ID, Attempt: a.N, Agent: agent.Name, Resumed: a.Room.GetResumed()},
 		},
 	}
-	if from := c.Received.GetFrom(); from != "" {
-		j.Body.DialinSettings.From = &from
+	if m := c.Requested.GetMetadata(); m != nil {
+		j.Body.Trunkline.Metadata = m.AsMap()
 	}
 	return json.Marshal(j)
+}
+
+// dialinSettings are what a stock bot reads of who calls, or nil where it is we who call.
+func dialinSettings(c *call.State) *job.DialinSettings {
+	if c.Received == nil {
+		return nil
+	}
+	d := &job.DialinSettings{
+		CallID: c.Received.GetDailyCallId(), CallDomain: c.Received.GetCallDomain(),
+		To: c.Received.GetTo(), SIPHeaders: c.Received.GetSipHeaders(),
+	}
+	if from := c.Received.GetFrom(); from != "" {
+		d.From = &from
+	}
+	return d
+}
+
+// dialoutSettings have a stock bot dial by itself. Everybody else's must be without them, or the person is called twice;
+// and so must a bot that takes over.
+func dialoutSettings(c *call.State, a *call.Attempt, agent config.Agent) any {
+	switch {
+	case !c.Requested.GetBotDials() || a.Room.GetResumed():
+		return nil
+	case agent.DialoutSettings == config.DialoutList:
+		return []job.DialoutListed{{PhoneNumber: c.Requested.GetTo(), CallerID: c.Requested.GetCallerId()}}
+	}
+	return job.DialoutSettings{PhoneNumber: c.Requested.GetTo(), CallerID: c.Requested.GetCallerId()}
 }

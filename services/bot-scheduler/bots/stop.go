@@ -25,6 +25,11 @@ func (s *Scheduler) AttemptRequested(ctx context.Context, in bus.In[*callv1.Atte
 	return s.clearUp(ctx, call.Read(in.Story))
 }
 
+// DialFailed stops the bots that have nobody to talk to.
+func (s *Scheduler) DialFailed(ctx context.Context, in bus.In[*callv1.DialFailed]) error {
+	return s.clearUp(ctx, call.Read(in.Story))
+}
+
 // CallEnded stops the call's bots, after the time that they have for their last work.
 func (s *Scheduler) CallEnded(ctx context.Context, in bus.In[*callv1.CallEnded]) error {
 	return s.clearUp(ctx, call.Read(in.Story))
@@ -48,6 +53,8 @@ func (s *Scheduler) clearUp(ctx context.Context, c *call.State) error {
 			stop.Reason = "given up"
 		case a != c.Current():
 			stop.Reason = "superseded"
+		case c.Failure() != nil && c.Ended == nil:
+			stop.Reason, stop.Linger = "the dial has failed", agent.Linger
 		case c.Ended != nil:
 			stop.Reason, stop.Linger = "the call is over", agent.Linger
 		default:

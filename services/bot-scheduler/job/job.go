@@ -15,9 +15,11 @@ type Job struct {
 // Body is Pipecat's DailyDialinRequest and a block of our own.
 type Body struct {
 	DialinSettings *DialinSettings `json:"dialin_settings,omitempty"`
-	DailyAPIKey    string          `json:"daily_api_key"` // good for this call and attempt alone, at the gateway
-	DailyAPIURL    string          `json:"daily_api_url"` // the gateway
-	Trunkline      Trunkline       `json:"trunkline"`
+	// DialoutSettings are for a bot that dials by itself: DialoutSettings, or a list of DialoutListed.
+	DialoutSettings any       `json:"dialout_settings,omitempty"`
+	DailyAPIKey     string    `json:"daily_api_key"` // good for this call and attempt alone, at the gateway
+	DailyAPIURL     string    `json:"daily_api_url"` // the gateway
+	Trunkline       Trunkline `json:"trunkline"`
 }
 
 // DialinSettings has the capitals where Pipecat has them.
@@ -38,4 +40,19 @@ type Trunkline struct {
 	Agent   string `json:"agent"`
 	// Resumed: the caller is in the room already, and another bot has been lost.
 	Resumed bool `json:"resumed"`
+	// Of a dial-out: who is being called, and what was said about the call by who asked for it.
+	To       string         `json:"to,omitempty"`
+	Metadata map[string]any `json:"metadata,omitempty"`
+}
+
+// DialoutSettings is what the bots of Pipecat's examples read.
+type DialoutSettings struct {
+	PhoneNumber string `json:"phone_number"`
+	CallerID    string `json:"caller_id,omitempty"`
+}
+
+// DialoutListed is an item of what bots read that are made for Pipecat Cloud.
+type DialoutListed struct {
+	PhoneNumber string `json:"phoneNumber"`
+	CallerID    string `json:"callerId,omitempty"`
 }

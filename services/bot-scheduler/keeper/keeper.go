@@ -41,6 +41,11 @@ const (
 	// broker that comes back within the lease is in time.
 	callTimeout = 2 * time.Second
 	renewAgain  = 500 * time.Millisecond
+	// renewals is how often a lease is renewed in its time. The more often, the more of it is left for a cluster to elect
+	// another leader, which takes up to 9 s: with the default lease of 15 s there are 10 s.
+	renewals = 4
+	// pongTimeout is how long a server that did not answer a renewal has to show that it is there. Then another is sought.
+	pongTimeout = 500 * time.Millisecond
 
 	toldToStop = "the keeper was told to stop"
 )
@@ -117,6 +122,7 @@ func RunIfAsked() {
 type keeper struct {
 	spec  Spec
 	log   *slog.Logger
+	nc    *nats.Conn
 	bus   *bus.Bus
 	slots *slots.Slots
 	lease slots.Lease
@@ -124,6 +130,14 @@ type keeper struct {
 
 	bot     *bot
 	stopped string // why the bot was told to go
+}
+
+// checked is what a check of the lease has found.
+type checked struct {
+	until time.Time     // the lease holds until then; zero: no longer than was known
+	stop  *slots.Stop   // somebody wants the bot stopped
+	lost  bool          // the slot is somebody else's
+	again time.Duration // when to check again
 }
 
 func run(spec Spec, log *slog.Logger) error {
@@ -146,7 +160,7 @@ func run(spec Spec, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	k := &keeper{spec: spec, log: log, bus: bus.New("bot-scheduler", js, log, nil), lease: spec.Lease, until: began.Add(spec.Lease.TTL)}
+	k := &keeper{spec: spec, log: log, nc: nc, bus: bus.New("bot-scheduler", js, log, nil), lease: spec.Lease, until: began.Add(spec.Lease.TTL)}
 	k.lease.TTL = spec.TTL
 	told := make(chan *nats.Msg, 1)
 	if _, err := nc.ChanSubscribe(slots.StopSubject(k.lease.Holder.CallID, k.lease.Holder.Attempt), told); err != nil {
@@ -169,7 +183,8 @@ func (k *keeper) takeOver(js jetstream.JetStream) error {
 					return err
 				}
 			}
-			return k.renew(ctx)
+			k.until, err = k.renew(ctx, k.until)
+			return err
 		}()
 		if err == nil || errors.Is(err, slots.ErrLost) || time.Until(k.until) < 0 {
 			return err
@@ -178,16 +193,17 @@ func (k *keeper) takeOver(js jetstream.JetStream) error {
 	}
 }
 
-func (k *keeper) renew(ctx context.Context) error {
+// renew gives the time until which the lease holds now: the one given, if it could not be renewed.
+func (k *keeper) renew(ctx context.Context, until time.Time) (time.Time, error) {
 	asked := time.Now()
 	if err := k.slots.Renew(ctx, &k.lease); err != nil {
-		return err
+		return until, err
 	}
-	k.until = asked.Add(k.spec.TTL)
-	return nil
+	return asked.Add(k.spec.TTL), nil
 }
 
-// keep starts the bot and watches over it until it is gone.
+// keep starts the bot and watches over it until it is gone. It never waits for NATS: a client that looks for a server does
+// not heed a deadline, and the bot must be gone before its lease is.
 func (k *keeper) keep(told <-chan *nats.Msg, terminate <-chan os.Signal) error {
 	var err error
 	if k.bot, err = startBot(k.spec); err != nil {
@@ -198,22 +214,38 @@ func (k *keeper) keep(told <-chan *nats.Msg, terminate <-chan os.Signal) error {
 		defer close(started)
 		k.publishStarted()
 	}()
-	renewal := time.NewTimer(k.spec.TTL / 3)
+	checks, checking, another := make(chan checked, 1), false, false
+	check := func() {
+		if another = checking; !checking {
+			checking = true
+			go func(until time.Time) { checks <- k.check(until) }(k.until)
+		}
+	}
+	renewal := time.NewTimer(k.spec.TTL / renewals)
 	defer renewal.Stop()
 	for {
 		last := time.NewTimer(time.Until(k.until) - killMargin)
 		select {
 		case <-k.bot.exited:
 			<-started
+			if checking { // the lease is the check's
+				<-checks
+			}
 			status, reason := k.bot.result(k.stopped)
 			if status == 0 && k.stopped == toldToStop && k.spec.Handover {
 				status = -1 // so that another takes its place
 			}
 			return k.report(status, reason)
 		case <-renewal.C:
-			renewal.Reset(k.check())
+			check()
 		case <-told:
-			renewal.Reset(k.check())
+			check()
+		case found := <-checks:
+			checking = false
+			renewal.Reset(k.heed(found))
+			if another {
+				check()
+			}
 		case <-terminate:
 			k.stop(slots.Stop{Reason: toldToStop})
 		case <-last.C:
@@ -221,44 +253,70 @@ func (k *keeper) keep(told <-chan *nats.Msg, terminate <-chan os.Signal) error {
 			k.stopped = "the lease could not be renewed"
 			k.bot.kill()
 			<-k.bot.exited
+			k.until = time.Now().Add(reportFor) // nothing is left to be kept by the lease
 		}
 		last.Stop()
 	}
 }
 
-// check renews the lease, sees whether somebody wants the bot stopped, and says when to do so again.
-func (k *keeper) check() (again time.Duration) {
-	ctx, cancel := context.WithDeadline(context.Background(), earlier(k.until.Add(-killMargin), time.Now().Add(callTimeout)))
+// heed does what a check has found to be necessary, and says when to check again.
+func (k *keeper) heed(found checked) (again time.Duration) {
+	if !found.until.IsZero() {
+		k.until = found.until
+	}
+	if found.stop != nil {
+		k.stop(*found.stop)
+	}
+	if found.lost {
+		k.log.Error("the slot is somebody else's: the bot is killed")
+		k.stopped = "the lease was lost"
+		k.bot.kill()
+	}
+	return found.again
+}
+
+// check renews the lease, which holds until then, and sees whether somebody wants the bot stopped.
+func (k *keeper) check(until time.Time) (found checked) {
+	ctx, cancel := context.WithDeadline(context.Background(), earlier(until.Add(-killMargin), time.Now().Add(callTimeout)))
 	defer cancel()
 	if guard.Broken(guard.Fence) {
-		k.until = time.Now().Add(time.Hour)
-		return time.Hour
+		return checked{until: time.Now().Add(time.Hour), again: time.Hour}
 	}
-	err := k.renew(ctx)
+	until, err := k.renew(ctx, until)
 	if err == nil {
-		return k.spec.TTL / 3
+		return checked{until: until, again: k.spec.TTL / renewals}
 	}
 	if !errors.Is(err, slots.ErrLost) {
 		k.log.Warn("renew the lease", "err", err)
-		return renewAgain
+		k.seekAnother(ctx)
+		return checked{again: renewAgain}
 	}
 	now, err := k.slots.Look(ctx, k.lease.Key)
 	switch {
 	case err != nil:
 		k.log.Warn("look at the lease", "err", err)
+		return checked{again: renewAgain}
 	case now != nil && now.Holder.Same(k.lease.Holder):
 		// Changed by whoever wants the bot stopped, or by a renewal of ours whose answer was lost.
 		k.lease.Revision, k.lease.Holder = now.Revision, now.Holder
-		if now.Holder.Stop != nil {
-			k.stop(*now.Holder.Stop)
-		}
-		return 0
+		return checked{stop: now.Holder.Stop}
 	default:
-		k.log.Error("the slot is somebody else's: the bot is killed")
-		k.stopped = "the lease was lost"
-		k.bot.kill()
+		return checked{lost: true, again: renewAgain}
 	}
-	return renewAgain
+}
+
+// seekAnother goes to another server if ours has gone without a word: a lease cannot wait until pings have told so.
+func (k *keeper) seekAnother(failed context.Context) {
+	if !errors.Is(failed.Err(), context.DeadlineExceeded) || !k.nc.IsConnected() { // it has answered, or is being sought already
+		return
+	}
+	if err := k.nc.FlushTimeout(pongTimeout); err == nil {
+		return // it is there; what is not is a leader
+	}
+	k.log.Warn("NATS does not answer: another server is sought")
+	if err := k.nc.ForceReconnect(); err != nil {
+		k.log.Warn("seek another server of NATS", "err", err)
+	}
 }
 
 // stop lets the bot go on for the linger, then asks it to end, then kills it.
@@ -276,8 +334,9 @@ func (k *keeper) publishStarted() {
 	}
 	ctx, cancel := context.WithTimeout(bus.WithCause(context.Background(), k.spec.Cause), callTimeout)
 	defer cancel()
-	started := &callv1.BotStarted{Attempt: k.lease.Holder.Attempt, Handle: fmt.Sprintf("%s/%d", host, k.bot.cmd.Process.Pid)}
-	if _, err := k.bus.Publish(ctx, k.lease.Holder.CallID, started); err != nil {
+	holder := k.spec.Lease.Holder
+	started := &callv1.BotStarted{Attempt: holder.Attempt, Handle: fmt.Sprintf("%s/%d", host, k.bot.cmd.Process.Pid)}
+	if _, err := k.bus.Publish(ctx, holder.CallID, started); err != nil {
 		k.log.Warn("report the start", "err", err) // told for the record alone: nothing waits for it
 	}
 }
@@ -288,13 +347,15 @@ func (k *keeper) report(status int, reason string) error {
 	defer cancel()
 	exited := &callv1.BotExited{Attempt: k.lease.Holder.Attempt, Status: int32(status), Reason: reason}
 	for {
-		_, err := k.bus.Publish(ctx, k.lease.Holder.CallID, exited)
+		err := k.publish(ctx, exited)
 		if err == nil || errors.Is(err, bus.ErrTaken) {
 			break
 		}
 		if ctx.Err() != nil {
 			return fmt.Errorf("report the exit: %w", err)
 		}
+		k.log.Warn("report the exit", "err", err)
+		k.hold()
 		time.Sleep(100 * time.Millisecond)
 	}
 	for {
@@ -315,7 +376,25 @@ func (k *keeper) report(status int, reason string) error {
 	}
 }
 
-// release waits for an answer for a while only: it may have been lost with the broker.
+// publish waits for an answer for a while only: it may have been lost with the broker.
+func (k *keeper) publish(ctx context.Context, exited *callv1.BotExited) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err := k.bus.Publish(ctx, k.lease.Holder.CallID, exited)
+	return err
+}
+
+// hold keeps the lease of a bot whose exit cannot be reported yet: whoever saw it run out would take the bot for lost.
+func (k *keeper) hold() {
+	if time.Until(k.until) > k.spec.TTL/2 {
+		return
+	}
+	if found := k.check(k.until); !found.until.IsZero() {
+		k.until = found.until
+	}
+}
+
+// release waits for an answer for a while only, too.
 func (k *keeper) release(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -4,14 +4,20 @@ package calls
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/trunkline/trunkline/pkg/budget"
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/call"
+	"github.com/trunkline/trunkline/pkg/config"
+	"github.com/trunkline/trunkline/pkg/daily"
 	"github.com/trunkline/trunkline/pkg/timer"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+	"github.com/trunkline/trunkline/services/call-control/admission"
+	"github.com/trunkline/trunkline/services/call-control/policy"
 )
 
 // limitTimer asks whether a call has reached its limit: the answer budget, and, once the caller is forwarded, the
@@ -26,13 +32,23 @@ type Control struct {
 	Bus    *bus.Bus
 	Timers timer.Timers
 	Now    func() time.Time
+	Rules  Rules
+	Log    *slog.Logger
+
+	Config    *config.Config
+	Daily     *daily.Client
+	Dialler   *daily.Client // one that keeps no budget: the dial's permit is taken before its intent
+	Pace      *budget.Budget
+	Policy    *policy.Policy
+	Admission *admission.Admission
 }
 
 // Handlers are the events that something may follow from.
 func (c *Control) Handlers() []bus.Handler {
 	return []bus.Handler{
 		bus.On(c.CallReceived), bus.On(c.CallForwarded), bus.On(c.CallEnded, bus.AfterEnd),
-		on[*callv1.RoomFailed](c), on[*callv1.BotReady](c), on[*callv1.BotFailed](c), on[*callv1.BotExited](c),
+		bus.On(c.CallRequested), bus.On(c.BotReady), bus.On(c.DialFailed), bus.On(c.LegAnswered), on[*callv1.VoicemailHeard](c),
+		on[*callv1.RoomFailed](c), on[*callv1.BotFailed](c), on[*callv1.BotExited](c),
 		on[*callv1.ForwardFailed](c), on[*callv1.EndRequested](c),
 		on[*callv1.LegConnected](c), on[*callv1.LegSeen](c), on[*callv1.LegFailed](c), on[*callv1.LegEnded](c),
 		on[*callv1.LegLost](c), on[*callv1.ParticipantLeft](c),
@@ -57,8 +73,20 @@ func (c *Control) CallForwarded(ctx context.Context, in bus.In[*callv1.CallForwa
 	return c.advance(ctx, in.Story)
 }
 
-// CallEnded takes the limit back.
+// CallEnded takes the call's timers back and, of a dial-out, whatever it has taken; nobody goes on being called.
 func (c *Control) CallEnded(ctx context.Context, in bus.In[*callv1.CallEnded]) error {
+	s := call.Read(in.Story)
+	if s.Requested != nil {
+		if err := c.Timers.Cancel(ctx, timer.ID{Name: dueTimer, CallID: s.ID, N: nextAttempt(s)}); err != nil {
+			return err
+		}
+		if err := c.hangUpAll(ctx, s); err != nil {
+			return err
+		}
+		if err := c.giveBack(ctx, s); err != nil {
+			return err
+		}
+	}
 	return c.Timers.Cancel(ctx, timer.ID{Name: limitTimer, CallID: in.CallID})
 }
 
@@ -69,21 +97,24 @@ func (c *Control) Limit(ctx context.Context, f timer.Fired) error {
 		return err
 	}
 	s := call.Read(story)
-	if s.Received == nil || s.Ended != nil {
+	if !s.Begun() || s.Ended != nil {
 		return nil
 	}
 	// The timer goes by the broker's clock. Where this one is behind it, nobody else would ask again.
-	if early := Limit(s).Sub(c.Now()); early > 0 {
-		return bus.RetryAfter(min(early, longestWait), nil)
+	switch early := c.Rules.Limit(s).Sub(c.Now()); {
+	case early > longestWait: // it has been put off
+		return c.limit(ctx, s)
+	case early > 0:
+		return bus.RetryAfter(early, nil)
 	}
 	return c.advance(ctx, story)
 }
 
 func (c *Control) limit(ctx context.Context, s *call.State) error {
-	if s.Received == nil {
+	if !s.Begun() {
 		return nil
 	}
-	return c.Timers.Set(ctx, timer.ID{Name: limitTimer, CallID: s.ID}, Limit(s))
+	return c.Timers.Set(ctx, timer.ID{Name: limitTimer, CallID: s.ID}, c.Rules.Limit(s))
 }
 
 // advance publishes whatever follows for the call, until nothing does. The story is one that has just been read.
@@ -92,7 +123,7 @@ func (c *Control) advance(ctx context.Context, story *bus.Story) error {
 		var wait time.Duration
 		decided, err := c.Bus.DecideOn(ctx, story, func(now *bus.Story) (m proto.Message, err error) {
 			story = now
-			m, wait = Next(call.Read(story), c.Now())
+			m, wait = c.Rules.Next(call.Read(story), c.Now())
 			return m, nil
 		})
 		switch {

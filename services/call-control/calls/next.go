@@ -22,6 +22,11 @@ const (
 	NoBot        = "no_bot"         // no bot could be had within the answer budget
 	ForwardLost  = "forward_lost"   // nobody can tell what became of the forward
 	MaxDuration  = "max_duration"   // the call has lasted as long as it may
+	CalleeHungUp = "callee_hung_up" // the person who was called has left
+	Expired      = "expired"        // it was not begun in the time that it had
+	DialLost     = "dial_lost"      // nobody can tell what became of the dial
+	NotAllowed   = "policy"         // policy does not allow the call, as the detail says
+	EndedByUser  = "end_requested"  // EndCall
 )
 
 const (
@@ -37,24 +42,57 @@ const (
 
 // Next says what follows for a call from its state: a decision to publish, or none; and how long to wait before asking
 // again, where that is not for an event or one of the call's limits to bring about.
-func Next(s *call.State, now time.Time) (decision proto.Message, wait time.Duration) {
+func (r Rules) Next(s *call.State, now time.Time) (decision proto.Message, wait time.Duration) {
+	reached := s.Reached()
 	switch {
-	case s.Ended != nil || s.Received == nil:
+	case s.Ended != nil || !s.Begun():
 		return nil, 0
-	case s.EndAsked != nil:
+	case reached != nil && s.Attempt(reached.Attempt).Dial != nil && s.Attempt(reached.Attempt).Answered == nil:
+		return &callv1.DialAnswered{Attempt: reached.Attempt, SessionId: reached.Session}, 0
+	case machine(s):
+		return dialFailed(s.Attempt(reached.Attempt), Voicemail, ""), 0
+	case endAsked(s):
 		return ended(talked(s), s.EndAsked.Data.GetReason(), s.EndAsked.Data.GetDetail()), 0
+	case s.Requested != nil && reached == nil:
+		return r.calling(s, now)
 	case len(s.Legs) > 0 && s.LegsAlive() == 0:
 		return legsGone(s, now), 0
 	case s.CallerIn():
-		return inCall(s, now)
+		return r.inCall(s, now)
 	default:
-		return holding(s, now)
+		return r.holding(s, now)
 	}
 }
 
+// endAsked reports whether the end is wanted. A wish from before the last dial that failed was fulfilled with it.
+func endAsked(s *call.State) bool {
+	if s.EndAsked == nil {
+		return false
+	}
+	for _, a := range s.Attempts {
+		if a.DialFailed != nil && a.DialFailedAt.After(s.EndAsked.At) {
+			return false
+		}
+	}
+	return true
+}
+
+// machine reports whether the dialled phone was taken by a machine, and the bot is done with it.
+func machine(s *call.State) bool {
+	leg := s.Reached()
+	if leg == nil {
+		return false
+	}
+	a := s.Attempt(leg.Attempt)
+	return a.Voicemail && a.Dial != nil && (leg.Gone || a.Over() || endAsked(s))
+}
+
 // Limit is when the call must be looked at even if nothing happens.
-func Limit(s *call.State) time.Time {
-	budget, longest := s.Received.GetAnswerBudget().AsDuration(), s.Received.GetMaxDuration().AsDuration()
+func (r Rules) Limit(s *call.State) time.Time {
+	budget, longest := s.AnswerBudget(), s.MaxDuration()
+	if s.Requested != nil {
+		return r.limitOut(s)
+	}
 	switch {
 	case s.Forwarded != nil:
 		return s.Forwarded.At.Add(longest)
@@ -64,12 +102,27 @@ func Limit(s *call.State) time.Time {
 	return s.Began.Add(budget)
 }
 
-func holding(s *call.State, now time.Time) (proto.Message, time.Duration) {
+func (r Rules) limitOut(s *call.State) time.Time {
+	leg, dial := s.Reached(), s.Dialling()
+	switch {
+	case leg != nil:
+		return leg.AnsweredAt.Add(s.MaxDuration())
+	case dial != nil: // by then it has been answered, stopped or given up
+		return dial.DialAt.Add(s.Requested.GetRingTimeout().AsDuration() + 2*r.LostAfter)
+	case s.Waiting():
+		return s.Requested.GetNotAfter().AsTime()
+	case s.Requested.GetBotDials() && s.Current().Ready != nil:
+		return dueAt(s).Add(s.AnswerBudget() + s.MaxDuration())
+	}
+	return dueAt(s).Add(s.AnswerBudget())
+}
+
+func (r Rules) holding(s *call.State, now time.Time) (proto.Message, time.Duration) {
 	current := s.Current()
 	if current.ForwardFailed != nil && current.ForwardFailed.GetGone() {
 		return ended(callv1.Outcome_OUTCOME_ABANDONED, CallerGone, current.ForwardFailed.GetReason()), 0
 	}
-	if over := now.Sub(Limit(s)); over >= 0 {
+	if over := now.Sub(r.Limit(s)); over >= 0 {
 		if s.Forwarding() == nil {
 			return ended(callv1.Outcome_OUTCOME_MISSED, NoBot, current.Reason), 0
 		}
@@ -84,9 +137,9 @@ func holding(s *call.State, now time.Time) (proto.Message, time.Duration) {
 	return again(s, now, callv1.Place_PLACE_NEW_ROOM)
 }
 
-func inCall(s *call.State, now time.Time) (proto.Message, time.Duration) {
+func (r Rules) inCall(s *call.State, now time.Time) (proto.Message, time.Duration) {
 	current := s.Current()
-	if !now.Before(Limit(s)) {
+	if !now.Before(r.Limit(s)) {
 		return ended(talked(s), MaxDuration, ""), 0
 	}
 	if s.Connected == nil && current.Ready != nil && !current.Over() {
@@ -94,7 +147,7 @@ func inCall(s *call.State, now time.Time) (proto.Message, time.Duration) {
 			return &callv1.CallConnected{Attempt: current.N, SessionId: leg.Session}, 0
 		}
 	}
-	budget := s.Received.GetAnswerBudget().AsDuration()
+	budget := s.AnswerBudget()
 	switch {
 	case !current.Over() && (current.Starting != nil || current.Place != callv1.Place_PLACE_SAME_ROOM):
 		return nil, 0
@@ -116,7 +169,7 @@ func inCall(s *call.State, now time.Time) (proto.Message, time.Duration) {
 func again(s *call.State, now time.Time, place callv1.Place) (proto.Message, time.Duration) {
 	current := s.Current()
 	if current.N >= maxAttempts { // a story must stay readable: the answer budget ends what cannot be tried again
-		return nil, max(0, lost(s).Add(s.Received.GetAnswerBudget().AsDuration()).Sub(now))
+		return nil, max(0, lost(s).Add(s.AnswerBudget()).Sub(now))
 	}
 	if wait := current.OverAt.Add(pauseAfter(current.N)).Sub(now); wait > 0 {
 		return nil, wait
@@ -133,6 +186,9 @@ func pauseAfter(n uint32) time.Duration {
 
 // firstLeg is the leg that has been in the call for longest, or nil.
 func firstLeg(s *call.State) *call.Leg {
+	if s.Requested != nil {
+		return s.Reached()
+	}
 	var first *call.Leg
 	for _, leg := range s.Legs {
 		if !leg.Connected || leg.Gone {
@@ -168,6 +224,9 @@ func legsGone(s *call.State, now time.Time) proto.Message {
 		if bot := missing(s); bot != nil && now.Sub(lost(s)) >= exitGrace {
 			return ended(callv1.Outcome_OUTCOME_FAILED, BotLost, bot.Reason)
 		}
+		if s.Requested != nil {
+			return ended(talked(s), CalleeHungUp, "")
+		}
 		return ended(talked(s), CallerHungUp, "")
 	}
 	return ended(callv1.Outcome_OUTCOME_FAILED, LegFailed, "")
@@ -188,8 +247,14 @@ func missing(s *call.State) *call.Attempt {
 	return nil
 }
 
-// talked is the outcome of a call that ends as calls do: it depends on whether the caller ever came through.
+// talked is the outcome of a call that ends as calls do: it depends on whether the person ever came through.
 func talked(s *call.State) callv1.Outcome {
+	if s.Requested != nil {
+		if s.Reached() != nil {
+			return callv1.Outcome_OUTCOME_COMPLETED
+		}
+		return callv1.Outcome_OUTCOME_CANCELLED
+	}
 	if s.Forwarded != nil || len(s.Legs) > 0 {
 		return callv1.Outcome_OUTCOME_COMPLETED
 	}

@@ -78,6 +78,10 @@ func what(m proto.Message, wait time.Duration) string {
 		return fmt.Sprintf("attempt %d %s %s", m.GetAttempt(), m.GetPlace(), m.GetAgent())
 	case *callv1.CallConnected:
 		return fmt.Sprintf("connected %d %s", m.GetAttempt(), m.GetSessionId())
+	case *callv1.DialAnswered:
+		return fmt.Sprintf("answered %d %s", m.GetAttempt(), m.GetSessionId())
+	case *callv1.DialFailed:
+		return fmt.Sprintf("dial %d failed %s", m.GetAttempt(), m.GetCause())
 	case *callv1.CallEnded:
 		return fmt.Sprintf("ended %s %s", m.GetOutcome(), m.GetReason())
 	}
@@ -93,10 +97,17 @@ const (
 	failed      = "ended OUTCOME_FAILED "
 )
 
+var rules = calls.Rules{LostAfter: 90 * time.Second, Cause: func(text string) string {
+	if text == "nobody has it" {
+		return calls.InvalidNumber
+	}
+	return calls.DialError
+}}
+
 func expect(t *testing.T, table map[string]row) {
 	t.Helper()
 	for phrase, c := range table {
-		if got := what(calls.Next(state(c.story), noon.Add(c.now))); got != c.want {
+		if got := what(rules.Next(state(c.story), noon.Add(c.now))); got != c.want {
 			t.Errorf("%s: %q, want %q", phrase, got, c.want)
 		}
 	}
@@ -201,7 +212,7 @@ func TestNothingFollowsTheEnd(t *testing.T) {
 	} {
 		story := more(over, at{2 * time.Minute, late})
 		for _, now := range []time.Duration{2 * time.Minute, 2 * longest} {
-			if got := what(calls.Next(state(story), noon.Add(now))); got != "" {
+			if got := what(rules.Next(state(story), noon.Add(now))); got != "" {
 				t.Errorf("%T: %q", late, got)
 			}
 		}
@@ -218,12 +229,12 @@ func TestThePausesBetweenAttemptsGrow(t *testing.T) {
 		attempt := uint32(n + 1)
 		story = append(story, at{now, &callv1.BotFailed{Attempt: attempt}})
 		if pause > 0 {
-			if got, want := what(calls.Next(state(story), noon.Add(now))), "wait "+pause.String(); got != want {
+			if got, want := what(rules.Next(state(story), noon.Add(now))), "wait "+pause.String(); got != want {
 				t.Errorf("at the end of attempt %d: %q, want %q", attempt, got, want)
 			}
 		}
 		now += pause
-		m, wait := calls.Next(state(story), noon.Add(now))
+		m, wait := rules.Next(state(story), noon.Add(now))
 		if got, want := what(m, wait), fmt.Sprintf("attempt %d PLACE_NEW_ROOM sales", attempt+1); got != want {
 			t.Fatalf("%s after attempt %d: %q, want %q", pause, attempt, got, want)
 		}
@@ -232,10 +243,10 @@ func TestThePausesBetweenAttemptsGrow(t *testing.T) {
 }
 
 func TestTheLimitIsTheBudgetAndThenTheLongestDuration(t *testing.T) {
-	if got := calls.Limit(state([]at{received()})); !got.Equal(noon.Add(budget)) {
+	if got := rules.Limit(state([]at{received()})); !got.Equal(noon.Add(budget)) {
 		t.Errorf("while the caller holds: %s", got)
 	}
-	if got := calls.Limit(state(talking())); !got.Equal(noon.Add(time.Second + longest)) {
+	if got := rules.Limit(state(talking())); !got.Equal(noon.Add(time.Second + longest)) {
 		t.Errorf("in the call: %s", got)
 	}
 }

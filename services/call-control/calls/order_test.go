@@ -83,15 +83,15 @@ func TestFactsLeadToTheSameDecisionInAnyOrder(t *testing.T) {
 			now = noon.Add(2 * longest)
 		}
 		story := append(slices.Clone(ours), facts...)
-		want := full(calls.Next(state(story), now))
+		want := full(rules.Next(state(story), now))
 		for range 10 {
 			twice := append(slices.Clone(facts), facts[random.IntN(len(facts))], facts[random.IntN(len(facts))])
 			shuffled := merge(random, ours, twice)
-			if got := full(calls.Next(state(shuffled), now)); got != want {
+			if got := full(rules.Next(state(shuffled), now)); got != want {
 				t.Fatalf("%q in one order, %q in another:\n%v\n%v", want, got, story, shuffled)
 			}
 		}
-		m, wait := calls.Next(state(story), now)
+		m, wait := rules.Next(state(story), now)
 		came[fmt.Sprintf("%T %t %s", m, wait > 0, reason(m))]++
 	}
 	// The stories must be such that everything can follow from one.
@@ -135,7 +135,7 @@ func TestDecisionsComeToAnEnd(t *testing.T) {
 		story := merge(random, ours, facts)
 		now := 150 * time.Second
 		for n := 0; ; n++ {
-			m, wait := calls.Next(state(story), noon.Add(now))
+			m, wait := rules.Next(state(story), noon.Add(now))
 			if m == nil {
 				if wait < 0 {
 					t.Fatalf("wait for %s", wait)

@@ -5,40 +5,30 @@ package calls
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strconv"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/call"
 	controlv1 "github.com/trunkline/trunkline/proto/gen/trunkline/control/v1"
 	"github.com/trunkline/trunkline/proto/gen/trunkline/control/v1/controlv1connect"
 )
 
-const (
-	defaultPage = 50
-	maxPage     = 500
-)
+const defaultPage = 50
 
 // rpc answers CallService.
 type rpc struct {
 	controlv1connect.UnimplementedCallServiceHandler
+	*Control
 
-	bus  *bus.Bus
 	view *View
 }
 
-var callID = regexp.MustCompile(`^[a-z2-7]{26}$`)
-
 // GetCall gives one call with its whole story, read from the stream as it is now.
 func (r *rpc) GetCall(ctx context.Context, req *controlv1.GetCallRequest) (*controlv1.GetCallResponse, error) {
-	if !callID.MatchString(req.GetId()) {
-		return nil, invalid("id: a call's id has 26 characters, a-z and 2-7; this is %q", req.GetId())
-	}
-	story, err := r.bus.Story(ctx, req.GetId())
+	story, err := r.Bus.Story(ctx, req.GetId())
 	if err != nil {
 		return nil, connect.NewError(connect.CodeUnavailable, err)
 	}
@@ -61,10 +51,7 @@ func (r *rpc) GetCall(ctx context.Context, req *controlv1.GetCallRequest) (*cont
 // ListCalls gives calls, the latest first.
 func (r *rpc) ListCalls(_ context.Context, req *controlv1.ListCallsRequest) (*controlv1.ListCallsResponse, error) {
 	size := int(req.GetPageSize())
-	switch {
-	case size < 0 || size > maxPage:
-		return nil, invalid("page_size: must be between 0 and %d; this is %d", maxPage, size)
-	case size == 0:
+	if size == 0 {
 		size = defaultPage
 	}
 	var before uint64
@@ -73,9 +60,6 @@ func (r *rpc) ListCalls(_ context.Context, req *controlv1.ListCallsRequest) (*co
 		if before, err = strconv.ParseUint(token, 36, 64); err != nil || before == 0 {
 			return nil, invalid("page_token: %q is not one that was given out", token)
 		}
-	}
-	if _, ok := controlv1.State_name[int32(req.GetState())]; !ok {
-		return nil, invalid("state: there is no state %d", req.GetState())
 	}
 	calls, next := r.view.List(size, before, req.GetState())
 	res := &controlv1.ListCallsResponse{Calls: calls}

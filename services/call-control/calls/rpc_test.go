@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"connectrpc.com/grpcreflect"
 
+	"github.com/trunkline/trunkline/pkg/auth"
 	"github.com/trunkline/trunkline/pkg/bus"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 	controlv1 "github.com/trunkline/trunkline/proto/gen/trunkline/control/v1"
@@ -28,6 +30,7 @@ func (w *world) post(procedure, body string) (status int, answer map[string]any)
 		w.t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+w.key)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		w.t.Fatal(err)
@@ -176,13 +179,34 @@ func TestWhatCannotBeAskedIsNamed(t *testing.T) {
 	}
 }
 
-func TestGRPCIsSpokenWithoutTLS(t *testing.T) {
+func TestEveryProtocolIsSpokenWithoutTLSAndNoneWithoutAKey(t *testing.T) {
+	w := newWorld(t)
+	reader := w.newKey("reader", auth.CallsRead)
+	for protocol, options := range map[string][]connect.ClientOption{
+		"Connect": nil, "JSON": {connect.WithProtoJSON()}, "GET": {connect.WithHTTPGet()}, "gRPC": {connect.WithGRPC()}, "gRPC-Web": {connect.WithGRPCWeb()},
+	} {
+		for key, want := range map[string]connect.Code{w.key: connect.CodeNotFound, reader: connect.CodeNotFound, "tlk_reader_x": connect.CodeUnauthenticated} {
+			_, err := w.clientOf(key, options...).GetCall(t.Context(), &controlv1.GetCallRequest{Id: bus.CallID("x")})
+			if connect.CodeOf(err) != want {
+				t.Errorf("%s: %v, want %s", protocol, err, want)
+			}
+		}
+		_, err := w.clientOf(reader, options...).EndCall(t.Context(), &controlv1.EndCallRequest{Id: bus.CallID("x")})
+		if connect.CodeOf(err) != connect.CodePermissionDenied || !strings.Contains(err.Error(), auth.CallsWrite) {
+			t.Errorf("%s: a key to read ends a call: %v", protocol, err)
+		}
+	}
+}
+
+func TestTheContractIsToldWithoutAKey(t *testing.T) {
 	w := newWorld(t)
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)
-	client := controlv1connect.NewCallServiceClient(&http.Client{Transport: &http.Transport{Protocols: &protocols}}, w.url, connect.WithGRPC())
-	if _, err := client.GetCall(t.Context(), &controlv1.GetCallRequest{Id: bus.CallID("x")}); connect.CodeOf(err) != connect.CodeNotFound {
-		t.Error(err)
+	stream := grpcreflect.NewClient(&http.Client{Transport: &http.Transport{Protocols: &protocols}}, w.url).NewStream(t.Context())
+	defer stream.Close()
+	names, err := stream.ListServices()
+	if err != nil || len(names) != 1 || names[0] != controlv1connect.CallServiceName {
+		t.Errorf("%v, %v", names, err)
 	}
 }
 

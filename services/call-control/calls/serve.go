@@ -9,16 +9,22 @@ import (
 	"net/http"
 	"time"
 
-	"connectrpc.com/connect"
 	"connectrpc.com/grpcreflect"
+	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/trunkline/trunkline/pkg/app"
+	"github.com/trunkline/trunkline/pkg/auth"
+	"github.com/trunkline/trunkline/pkg/budget"
 	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/pkg/config"
+	"github.com/trunkline/trunkline/pkg/edge"
 	"github.com/trunkline/trunkline/pkg/timer"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 	"github.com/trunkline/trunkline/proto/gen/trunkline/control/v1/controlv1connect"
+	"github.com/trunkline/trunkline/services/call-control/admission"
+	"github.com/trunkline/trunkline/services/call-control/policy"
 )
 
 // Service is call-control.
@@ -31,29 +37,75 @@ var Service = app.Service{
 			&callv1.CallForwarded{}, &callv1.ForwardFailed{},
 			&callv1.LegConnected{}, &callv1.LegSeen{}, &callv1.LegFailed{}, &callv1.LegEnded{}, &callv1.LegLost{}, &callv1.ParticipantLeft{},
 			&callv1.EndRequested{}, &callv1.CallEnded{},
+			&callv1.CallRequested{}, &callv1.LegAnswered{}, &callv1.DialFailed{}, &callv1.VoicemailHeard{},
 		},
+		Buckets: []jetstream.KeyValueConfig{budget.Bucket, admission.Bucket},
 		Timers:  true,
 		Follows: true,
+		Reads:   []jetstream.KeyValueConfig{auth.Bucket},
 	},
-	Serve: serve,
+	Secrets: []string{config.EnvDailyAPIKey},
+	Serve:   serve,
 }
 
-// maxRequest bounds an RPC's request, in bytes.
-const maxRequest = 256 << 10
-
 func serve(ctx context.Context, env *app.Env) error {
-	c := &Control{Bus: env.Bus, Timers: env.Timers, Now: time.Now}
+	keys, err := auth.Open(ctx, env.Bus.JS)
+	if err != nil {
+		return err
+	}
+	c, err := newControl(ctx, env)
+	if err != nil {
+		return err
+	}
 	view := NewView(env.Config.NATS.MaxAge)
 	mux := http.NewServeMux()
-	mux.Handle(controlv1connect.NewCallServiceHandler(&rpc{bus: env.Bus, view: view}, connect.WithReadMaxBytes(maxRequest)))
+	gate := &auth.Gate{Keys: keys, PerSecond: env.Config.Control.RequestsPerSecond}
+	mux.Handle(controlv1connect.NewCallServiceHandler(&rpc{Control: c, view: view}, edge.Options(gate, env.Log)))
+	// Reflection needs no key: what it tells is the contract, which is public.
 	reflector := grpcreflect.NewStaticReflector(controlv1connect.CallServiceName)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector))
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return env.Bus.Consume(ctx, c.Handlers()...) })
-	group.Go(func() error { return env.Timers.Run(ctx, map[string]timer.Handler{limitTimer: c.Limit}) })
+	group.Go(func() error {
+		return env.Timers.Run(ctx, map[string]timer.Handler{limitTimer: c.Limit, dueTimer: c.Due, turnTimer: c.Turn, dialTimer: c.DialDoubt})
+	})
+	group.Go(func() error { return c.Policy.Watch(ctx, env.Log, policy.Interval) })
 	group.Go(func() error { return env.Bus.Follow(ctx, view.See, env.Ready.Yes) })
 	group.Go(func() error { return env.HTTP(ctx, "control", env.Config.Listen.Control, mux) })
 	return group.Wait()
+}
+
+func newControl(ctx context.Context, env *app.Env) (*Control, error) {
+	client, err := env.Daily(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &Control{Bus: env.Bus, Timers: env.Timers, Now: time.Now, Log: env.Log, Config: env.Config, Daily: client}
+	c.Pace, _ = client.Budget.(*budget.Budget) // nil keeps none
+	dialler := *client
+	dialler.Budget = nil
+	c.Dialler = &dialler
+	causes, err := policy.NewCauses(env.Config.Dialout.Errors)
+	if err != nil {
+		return nil, err
+	}
+	c.Rules = Rules{LostAfter: env.Config.Dialout.LostAfter, Cause: causes.Cause}
+	if c.Policy, err = policy.New(env.Config.Policy, env.Config.Region); err != nil {
+		return nil, err
+	}
+	c.Admission, err = admission.Open(ctx, env.Bus.JS, limitsOf(env.Config), time.Now)
+	return c, err
+}
+
+func limitsOf(cfg *config.Config) admission.Limits {
+	limits := admission.Limits{
+		Concurrent: cfg.Policy.MaxConcurrent, PerSecond: cfg.Policy.PerSecond, Agents: map[string]admission.AgentLimits{},
+		PerNumber: cfg.Policy.PerNumber.Calls, Window: cfg.Policy.PerNumber.Window,
+	}
+	for name, agent := range cfg.Agents {
+		limits.Agents[name] = admission.AgentLimits{Concurrent: agent.MaxDialouts, PerSecond: agent.DialoutsPerSecond}
+	}
+	return limits
 }

@@ -92,18 +92,43 @@ func (v *View) List(n int, before uint64, state controlv1.State) (calls []*contr
 // Describe makes of a call's state what is told about it.
 func Describe(s *call.State) *controlv1.Call {
 	c := &controlv1.Call{
-		Id: s.ID, State: controlv1.State_STATE_WAITING, Agent: s.Current().Agent, Attempts: s.Current().N,
-		From: s.Received.GetFrom(), To: s.Received.GetTo(), Received: timestamppb.New(s.Began),
+		Id: s.ID, State: stateOf(s), Agent: s.Current().Agent, Attempts: s.Current().N,
+		From: s.Received.GetFrom(), To: s.Received.GetTo(), Direction: controlv1.Direction_DIRECTION_DIAL_IN, Received: timestamppb.New(s.Began),
 	}
-	if s.Current().Ready != nil || s.Forwarding() != nil {
-		c.State = controlv1.State_STATE_FORWARDING
+	if r := s.Requested; r != nil {
+		c.Direction, c.To, c.NotBefore, c.RequestedBy, c.Metadata = controlv1.Direction_DIRECTION_DIAL_OUT, r.GetTo(), r.GetNotBefore(), r.GetRequestedBy(), r.GetMetadata()
+		c.Attempts = nextAttempt(s) - 1
+		for _, a := range s.Attempts {
+			if a.Dial != nil && !nobodyCalled(a) {
+				c.Dials++
+			}
+			if a.DialFailed != nil {
+				c.Cause = a.DialFailed.GetCause()
+			}
+		}
 	}
 	if s.Connected != nil {
-		c.State, c.Connected = controlv1.State_STATE_CONNECTED, timestamppb.New(s.Connected.At)
+		c.Connected = timestamppb.New(s.Connected.At)
 	}
 	if s.Ended != nil {
-		c.State, c.Ended = controlv1.State_STATE_ENDED, timestamppb.New(s.Ended.At)
-		c.Outcome, c.Reason = s.Ended.Data.GetOutcome(), s.Ended.Data.GetReason()
+		c.Ended = timestamppb.New(s.Ended.At)
+		c.Outcome, c.Reason, c.Detail = s.Ended.Data.GetOutcome(), s.Ended.Data.GetReason(), s.Ended.Data.GetDetail()
 	}
 	return c
+}
+
+func stateOf(s *call.State) controlv1.State {
+	switch {
+	case s.Ended != nil:
+		return controlv1.State_STATE_ENDED
+	case s.Requested != nil && s.Waiting():
+		return controlv1.State_STATE_SCHEDULED
+	case s.Connected != nil && (s.Received != nil || s.Reached() != nil):
+		return controlv1.State_STATE_CONNECTED
+	case s.Requested != nil && s.Dialling() != nil:
+		return controlv1.State_STATE_DIALLING
+	case s.Received != nil && (s.Current().Ready != nil || s.Forwarding() != nil):
+		return controlv1.State_STATE_FORWARDING
+	}
+	return controlv1.State_STATE_WAITING
 }

@@ -10,11 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/trunkline/trunkline/pkg/app"
+	"github.com/trunkline/trunkline/pkg/auth"
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/bus/bustest"
 	"github.com/trunkline/trunkline/pkg/config"
@@ -29,6 +31,7 @@ type world struct {
 	nats                          string
 	ingress, rooms, bots, control *bus.Bus
 	url                           string // of the RPC
+	key                           string // for everything
 	client                        controlv1connect.CallServiceClient
 	stop                          func() // ends call-control and waits for it
 }
@@ -38,6 +41,7 @@ func newWorld(t *testing.T) *world {
 	server := bustest.Start(t)
 	w := newWorldWithout(t, server.Setup(calls.Service.Needs))
 	w.nats = server.ClientURL()
+	w.key = w.newKey("test", auth.Admin)
 	w.start()
 	return w
 }
@@ -51,6 +55,27 @@ func newWorldWithout(t *testing.T, js jetstream.JetStream) *world {
 	}
 }
 
+func (w *world) newKey(name string, scopes ...string) (token string) {
+	w.t.Helper()
+	keys, err := auth.Open(w.t.Context(), w.control.JS)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if token, err = keys.Add(w.t.Context(), name, scopes...); err != nil {
+		w.t.Fatal(err)
+	}
+	return token
+}
+
+// clientOf gives a client that has a key.
+func (w *world) clientOf(key string, options ...connect.ClientOption) controlv1connect.CallServiceClient {
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true) // for gRPC
+	client := &http.Client{Transport: &http.Transport{Protocols: &protocols}}
+	w.t.Cleanup(client.CloseIdleConnections)
+	return controlv1connect.NewCallServiceClient(client, w.url, append(options, connect.WithInterceptors(auth.Bearer(key)))...)
+}
+
 // start runs call-control, on ports of its own.
 func (w *world) start() {
 	w.t.Helper()
@@ -62,7 +87,7 @@ func (w *world) start() {
 	done := make(chan error, 1)
 	go func() {
 		done <- app.Run(ctx, app.Options{
-			Config: cfg, Log: slog.New(slog.DiscardHandler), Listeners: map[string]net.Listener{"control": control, "admin": admin},
+			Config: cfg, Log: slog.New(slog.DiscardHandler), Secrets: config.Secrets{DailyAPIKey: "of-nobody"}, Listeners: map[string]net.Listener{"control": control, "admin": admin},
 		}, calls.Service)
 	}()
 	stopped := false
@@ -77,7 +102,7 @@ func (w *world) start() {
 		}
 	}
 	w.t.Cleanup(w.stop)
-	w.client = controlv1connect.NewCallServiceClient(http.DefaultClient, w.url)
+	w.client = w.clientOf(w.key)
 	awaitReady(w.t, "http://"+admin.Addr().String()+"/readyz")
 }
 

@@ -288,6 +288,9 @@ func TestGraceLetsAnotherBotTakeOver(t *testing.T) {
 	if c.Why != "room-idle" || c.EndedAt.Sub(left) < 900*time.Millisecond {
 		t.Fatalf("call %+v, the second bot came at %s", c, left)
 	}
+	if c.Alone.Std() < 900*time.Millisecond || c.Alone.Std() > c.EndedAt.Sub(*c.ConnectedAt) {
+		t.Errorf("it was without a bot for %s", c.Alone)
+	}
 }
 
 func TestEjectByIDAndByUserID(t *testing.T) {

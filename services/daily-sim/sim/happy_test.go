@@ -54,7 +54,7 @@ func TestCallFromTheFirstRingToTheHangup(t *testing.T) {
 	for _, kind := range []string{"meeting.started", "participant.joined", "dialin.ready", "dialin.stopped", "participant.left", "meeting.ended"} {
 		w.hook.event(kind)
 	}
-	if c := w.untilState(id, sim.Ended); c.Why != "hung-up" || c.Live != 0 || len(c.Webhooks) != 1 || c.Webhooks[0].Status != 200 {
+	if c := w.untilState(id, sim.Ended); c.Why != "hung-up" || c.Live != 0 || c.Alone != 0 || len(c.Webhooks) != 1 || c.Webhooks[0].Status != 200 {
 		t.Fatalf("ended call %+v", c)
 	}
 }

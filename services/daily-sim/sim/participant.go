@@ -13,6 +13,7 @@ type participant struct {
 	ejector              *task
 	events               chan event // web participants only
 	leg                  *leg       // phones that called only
+	aloneSince           time.Time  // of a leg: when the last bot left it, zero while one is there
 	dial                 *dial      // phones that were called only
 	session              *session
 	attendance           *attendance
@@ -20,6 +21,14 @@ type participant struct {
 }
 
 func (p *participant) web() bool { return p.kind == kindWeb }
+
+// alone is how long it has been without a bot by now.
+func (p *participant) alone(now time.Time) Duration {
+	if p.aloneSince.IsZero() {
+		return 0
+	}
+	return Duration(now.Sub(p.aloneSince))
+}
 
 // webID is the user id that webhooks tell: Daily falls back to the session id.
 func (p *participant) webID() string {

@@ -61,8 +61,9 @@ type Call struct {
 	ForwardedAt *time.Time `json:"forwarded_at"`
 	ConnectedAt *time.Time `json:"connected_at"`
 	EndedAt     *time.Time `json:"ended_at"`
-	// Held is how long the caller heard the hold music.
-	Held Duration `json:"held"`
+	// Held is how long the caller heard the hold music, Alone how long it has been in a room without a bot.
+	Held  Duration `json:"held"`
+	Alone Duration `json:"alone"`
 	// Rooms and Legs are all it ever had; Live is how many legs it has now.
 	Rooms []string `json:"rooms"`
 	Legs  int      `json:"legs"`
@@ -221,6 +222,7 @@ func (c *call) view() Call {
 	for l := range c.legs {
 		if l.participant != nil {
 			v.Live++
+			v.Alone += l.participant.alone(time.Now())
 		}
 	}
 	switch {

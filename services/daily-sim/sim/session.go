@@ -48,6 +48,7 @@ func (s *Sim) enter(rm *room, p *participant) *session {
 	p.session, p.joinedAt = se, now
 	first := len(se.members) == 0
 	se.members[p.id] = p
+	se.company(now)
 	s.attend(se, p, now)
 	if first {
 		s.startSIP(se, p)
@@ -112,6 +113,10 @@ func (s *Sim) leave(p *participant, why string) {
 	now := time.Now()
 	se := p.session
 	delete(se.members, p.id)
+	if p.leg != nil {
+		p.leg.call.Alone += p.alone(now)
+	}
+	se.company(now)
 	s.tasks.stop(p.ejector)
 	s.depart(p, now)
 	if p.web() {
@@ -134,6 +139,24 @@ func (s *Sim) leave(p *participant, why string) {
 		s.lookForLonelyLegs(se, p)
 	}
 	s.touch()
+}
+
+// company keeps account of how long callers are without a bot.
+func (se *session) company(now time.Time) {
+	bot := false
+	for _, p := range se.members {
+		bot = bot || p.web()
+	}
+	for _, p := range se.members {
+		switch {
+		case p.leg == nil:
+		case !bot && p.aloneSince.IsZero():
+			p.aloneSince = now
+		case bot:
+			p.leg.call.Alone += p.alone(now)
+			p.aloneSince = time.Time{}
+		}
+	}
 }
 
 // emptied ends the session, with the lag in which somebody may still come back.

@@ -22,6 +22,7 @@ type vices struct {
 	outstay        bool
 	joinDelay      time.Duration
 	standStill     int
+	voicemail      bool
 }
 
 func parse(args []string, stderr io.Writer) (vices, error) {
@@ -40,5 +41,6 @@ func parse(args []string, stderr io.Writer) (vices, error) {
 	f.BoolVar(&v.outstay, "outstay", false, "stay when the caller has gone")
 	f.DurationVar(&v.joinDelay, "join-delay", 0, "wait before joining")
 	f.IntVar(&v.standStill, "stand-still-attempts", 0, "stop with SIGSTOP before joining, until somebody sends SIGCONT, while the attempt is not above `N`")
+	f.BoolVar(&v.voicemail, "report-voicemail", false, "tell Trunkline when a machine has answered, and leave")
 	return v, f.Parse(args)
 }

@@ -20,8 +20,10 @@ type job struct {
 		APIKey          string          `json:"daily_api_key"`
 		APIURL          string          `json:"daily_api_url"`
 		Trunkline       struct {
-			Attempt int  `json:"attempt"`
-			Resumed bool `json:"resumed"`
+			URL     string `json:"url"`
+			Token   string `json:"token"`
+			Attempt int    `json:"attempt"`
+			Resumed bool   `json:"resumed"`
 		} `json:"trunkline"`
 	} `json:"body"`
 }

@@ -104,6 +104,12 @@ func (b *bot) stay(ctx context.Context, rm *room) int {
 				b.dialoutAnswered(e.Leg)
 			case "sim-heard":
 				say("heard a %s", e.Who)
+				if e.Who == "machine" && b.vices.voicemail {
+					if err := tell(ctx, b.client, b.job, "voicemail"); err != nil {
+						say("%v", err)
+					}
+					return 0
+				}
 			case "dialout-error":
 				if !b.dialoutFailed(ctx, e.Leg) {
 					say("no more dials")

@@ -41,7 +41,9 @@ func (j *janitor) see(e *bus.Event) {
 	defer j.mu.Unlock()
 	s := j.calls[e.CallID]
 	if s == nil {
-		if _, first := e.Data.(*callv1.CallReceived); !first {
+		switch e.Data.(type) {
+		case *callv1.CallReceived, *callv1.CallRequested:
+		default:
 			return // what comes after a call was cleared
 		}
 		s = call.New(e.CallID)
@@ -120,8 +122,10 @@ func (j *janitor) open() map[string]bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	ids := make(map[string]bool, len(j.calls))
-	for id := range j.calls {
-		ids[id] = true
+	for id, s := range j.calls {
+		if len(occupied(s)) > 0 { // else nobody can be anywhere
+			ids[id] = true
+		}
 	}
 	return ids
 }
@@ -133,7 +137,7 @@ func (j *janitor) compare(ctx context.Context, callID string, presence map[strin
 		return err
 	}
 	s := call.Read(story)
-	if s.Received == nil {
+	if !s.Begun() {
 		return nil // another installation's, on the same domain
 	}
 	if s.Ended != nil {
@@ -150,8 +154,8 @@ func (j *janitor) compare(ctx context.Context, callID string, presence map[strin
 			}
 			legs++
 			_, attempt, _ := call.ParseRoom(room)
-			if a := s.Attempt(attempt); s.Legs[who.ID] != nil || a == nil || a.Forward == nil {
-				continue // known, or somebody who looks in: nobody was forwarded there
+			if a := s.Attempt(attempt); s.Legs[who.ID] != nil || a == nil || a.Forward == nil && a.Dial == nil && !s.Requested.GetBotDials() {
+				continue // known, or somebody who looks in: nobody was forwarded there, or dialled
 			}
 			if _, err := j.Bus.Publish(ctx, callID, &callv1.LegSeen{SessionId: who.ID, Room: room, Attempt: attempt}); err != nil {
 				return err
@@ -166,7 +170,7 @@ func (j *janitor) compare(ctx context.Context, callID string, presence map[strin
 			return err
 		}
 	}
-	if unseen(s) && j.gone(callID, "unseen", legs > 0, now) {
+	if s.Forwarded != nil && unseen(s) != "" && j.gone(callID, "unseen", legs > 0, now) {
 		return j.lost(ctx, s, "unseen", s.Forwarded.Data.GetRoom())
 	}
 	return nil

@@ -21,6 +21,9 @@ import (
 // expiryMargin is how much longer a room lasts than its call may: what clears up must find it.
 const expiryMargin = 10 * time.Minute
 
+// dialMargin is how long past its ring time a dial may take to be settled.
+const dialMargin = 10 * time.Minute
+
 // CallReceived makes the room of a call's first attempt.
 func (p *Provisioner) CallReceived(ctx context.Context, in bus.In[*callv1.CallReceived]) error {
 	return p.provide(ctx, call.Read(in.Story), 1, in.Data.GetAgent())
@@ -29,8 +32,8 @@ func (p *Provisioner) CallReceived(ctx context.Context, in bus.In[*callv1.CallRe
 // AttemptRequested makes the room of a further attempt, or says that the caller's is the attempt's.
 func (p *Provisioner) AttemptRequested(ctx context.Context, in bus.In[*callv1.AttemptRequested]) error {
 	s := call.Read(in.Story)
-	if s.Received == nil {
-		return bus.Drop(errors.New("not a dial-in"))
+	if !s.Begun() {
+		return bus.Drop(errors.New("the call's beginning is not known"))
 	}
 	if in.Data.GetPlace() == callv1.Place_PLACE_SAME_ROOM {
 		return p.reuse(ctx, s, in.Data)
@@ -41,26 +44,14 @@ func (p *Provisioner) AttemptRequested(ctx context.Context, in bus.In[*callv1.At
 // provide may run again at any time: the room has a name of its own, and the second create finds the first.
 func (p *Provisioner) provide(ctx context.Context, s *call.State, attempt uint32, agent string) error {
 	name := call.RoomName(s.ID, attempt)
-	expires := time.Now().Add(s.Received.GetAnswerBudget().AsDuration() + s.Received.GetMaxDuration().AsDuration() + expiryMargin)
-	idle := int(p.Config.Daily.MaxIdleTimeout.Seconds())
-	room, _, err := p.Daily.EnsureRoom(ctx, daily.CreateRoom{
-		Name: name, Privacy: p.Config.Daily.Privacy,
-		Properties: daily.RoomProperties{
-			Exp: expires.Unix(), EjectAtRoomExp: true, Geo: p.Config.Daily.Geo, StartVideoOff: true,
-			EnableChat: proto.Bool(false), EnablePrejoinUI: proto.Bool(false), EnableEmojiReactions: proto.Bool(false),
-			SIP: &daily.SIP{
-				DisplayName: cmp.Or(s.Received.GetFrom(), p.Config.Daily.SIPDisplayName), Mode: daily.SIPDialIn, NumEndpoints: 1,
-				DialinConfig: &daily.DialinConfig{MaxIdleTimeoutSec: idle},
-			},
-			DialoutConfig: &daily.DialoutConfig{MaxIdleTimeoutSec: idle},
-		},
-	})
+	expires := time.Now().Add(lasts(s) + expiryMargin)
+	room, _, err := p.Daily.EnsureRoom(ctx, daily.CreateRoom{Name: name, Privacy: p.Config.Daily.Privacy, Properties: p.properties(s, expires)})
 	switch {
 	case errors.Is(err, daily.ErrRefused):
 		return p.fail(ctx, s.ID, attempt, err.Error())
 	case err != nil:
 		return fmt.Errorf("room for attempt %d: %w", attempt, err)
-	case room.SIPURI() == "":
+	case room.SIPURI() == "" && s.Received != nil:
 		return p.fail(ctx, s.ID, attempt, "Daily gave a room without a SIP address")
 	}
 	if until := room.Expires(); !until.IsZero() { // somebody else's, found under the name, may stay for ever
@@ -72,9 +63,38 @@ func (p *Provisioner) provide(ctx context.Context, s *call.State, attempt uint32
 	return err
 }
 
+// lasts is how long the room of an attempt can be needed.
+func lasts(s *call.State) time.Duration {
+	longest := s.AnswerBudget() + s.MaxDuration()
+	if s.Requested != nil { // the dial may be in doubt for a while
+		longest += s.Requested.GetRingTimeout().AsDuration() + dialMargin
+	}
+	return longest
+}
+
+// properties are those of a room that takes the call: one that is called into has an address, and one that calls has not,
+// for an address counts as one of the few legs that a room may have.
+func (p *Provisioner) properties(s *call.State, expires time.Time) daily.RoomProperties {
+	idle := int(p.Config.Daily.MaxIdleTimeout.Seconds())
+	properties := daily.RoomProperties{
+		Exp: expires.Unix(), EjectAtRoomExp: true, Geo: p.Config.Daily.Geo, StartVideoOff: true,
+		EnableChat: proto.Bool(false), EnablePrejoinUI: proto.Bool(false), EnableEmojiReactions: proto.Bool(false),
+		DialoutConfig: &daily.DialoutConfig{MaxIdleTimeoutSec: idle},
+	}
+	if s.Requested != nil {
+		properties.EnableDialout = true
+		return properties
+	}
+	properties.SIP = &daily.SIP{
+		DisplayName: cmp.Or(s.Received.GetFrom(), p.Config.Daily.SIPDisplayName), Mode: daily.SIPDialIn, NumEndpoints: 1,
+		DialinConfig: &daily.DialinConfig{MaxIdleTimeoutSec: idle},
+	}
+	return properties
+}
+
 func (p *Provisioner) reuse(ctx context.Context, s *call.State, wanted *callv1.AttemptRequested) error {
 	for _, a := range s.Attempts {
-		if a.Room != nil && a.Forward != nil && a.ForwardFailed == nil {
+		if a.Room != nil && (a.Forward != nil && a.ForwardFailed == nil || a == s.Dialling()) {
 			room := proto.CloneOf(a.Room)
 			room.Attempt, room.Agent, room.Resumed = wanted.GetAttempt(), wanted.GetAgent(), true
 			_, err := p.Bus.Publish(ctx, s.ID, room)

@@ -19,7 +19,7 @@ const leaveGrace = 5 * time.Second
 // CallEnded sends everybody out of the call's rooms.
 func (p *Provisioner) CallEnded(ctx context.Context, in bus.In[*callv1.CallEnded]) error {
 	s := call.Read(in.Story)
-	if left := leaveGrace - time.Since(in.Time); left > 0 && s.LegsAlive() == 0 && !unseen(s) && len(bots(s)) > 0 {
+	if left := leaveGrace - time.Since(in.Time); left > 0 && s.LegsAlive() == 0 && unseen(s) == "" && len(bots(s)) > 0 {
 		return bus.RetryAfter(min(left, time.Second), nil)
 	}
 	if err := p.clear(ctx, s); err != nil {
@@ -48,8 +48,8 @@ func (p *Provisioner) LegConnected(ctx context.Context, in bus.In[*callv1.LegCon
 // clear ejects whom the record shows in the call's rooms. Where a caller was forwarded and never seen, nobody can be
 // named, and the room is deleted, which sends everybody out.
 func (p *Provisioner) clear(ctx context.Context, s *call.State) error {
-	if unseen(s) {
-		if _, err := p.Daily.DeleteRooms(ctx, []string{s.Forwarded.Data.GetRoom()}); err != nil {
+	if room := unseen(s); room != "" {
+		if _, err := p.Daily.DeleteRooms(ctx, []string{room}); err != nil {
 			return fmt.Errorf("delete room: %w", err)
 		}
 		return nil
@@ -97,5 +97,16 @@ func bots(s *call.State) []string {
 	return all
 }
 
-// unseen reports whether a caller was forwarded of whom there has been no word since.
-func unseen(s *call.State) bool { return s.Forwarded != nil && len(s.Legs) == 0 }
+// unseen gives the room in which somebody may be of whom there has been no word: a caller who was forwarded, or somebody
+// who may have been dialled. Empty is none.
+func unseen(s *call.State) string {
+	if s.Forwarded != nil && len(s.Legs) == 0 {
+		return s.Forwarded.Data.GetRoom()
+	}
+	for _, a := range s.Attempts {
+		if a.Dial != nil && a.Dialled == nil && s.Callee(a) == nil && (a.DialFailed == nil || a.DialFailed.GetCause() == call.Lost) {
+			return a.Dial.GetRoom()
+		}
+	}
+	return ""
+}

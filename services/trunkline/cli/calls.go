@@ -5,7 +5,6 @@ package cli
 import (
 	"cmp"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -15,28 +14,28 @@ import (
 
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 	controlv1 "github.com/trunkline/trunkline/proto/gen/trunkline/control/v1"
-	"github.com/trunkline/trunkline/proto/gen/trunkline/control/v1/controlv1connect"
 	"github.com/trunkline/trunkline/services/trunkline/timeline"
 )
 
 func callsCommand() *cobra.Command {
-	var url string
-	client := func() controlv1connect.CallServiceClient {
-		return controlv1connect.NewCallServiceClient(http.DefaultClient, url)
-	}
+	var c control
 	cmd := &cobra.Command{Use: "calls", Short: "See what became of calls"}
-	cmd.PersistentFlags().StringVar(&url, "control", "http://127.0.0.1:8082", "URL of call-control")
-	cmd.AddCommand(callsListCommand(client), callsShowCommand(client))
+	c.flags(cmd)
+	cmd.AddCommand(callsListCommand(&c), callsShowCommand(&c))
 	return cmd
 }
 
-func callsListCommand(client func() controlv1connect.CallServiceClient) *cobra.Command {
+func callsListCommand(c *control) *cobra.Command {
 	var out output
 	var limit int32
 	cmd := &cobra.Command{
 		Use: "ls", Short: "List calls, the latest first", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			res, err := client().ListCalls(cmd.Context(), &controlv1.ListCallsRequest{PageSize: limit})
+			client, err := c.client()
+			if err != nil {
+				return err
+			}
+			res, err := client.ListCalls(cmd.Context(), &controlv1.ListCallsRequest{PageSize: limit})
 			if err != nil {
 				return err
 			}
@@ -54,12 +53,16 @@ func callsListCommand(client func() controlv1connect.CallServiceClient) *cobra.C
 	return cmd
 }
 
-func callsShowCommand(client func() controlv1connect.CallServiceClient) *cobra.Command {
+func callsShowCommand(c *control) *cobra.Command {
 	var out output
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Show a call and its whole story", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			res, err := client().GetCall(cmd.Context(), &controlv1.GetCallRequest{Id: args[0]})
+			client, err := c.client()
+			if err != nil {
+				return err
+			}
+			res, err := client.GetCall(cmd.Context(), &controlv1.GetCallRequest{Id: args[0]})
 			if err != nil {
 				return err
 			}

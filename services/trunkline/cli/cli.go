@@ -22,7 +22,7 @@ func Main() {
 		Use: "trunkline", Short: "The call plane for Pipecat phone bots on Daily",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(devCommand(), demoCommand(), serveCommand(), setupCommand(), simCommand(), callsCommand(), dlqCommand(), benchCommand(), natsCommand(), healthCommand(), superviseCommand())
+	root.AddCommand(devCommand(), demoCommand(), serveCommand(), setupCommand(), simCommand(), callsCommand(), keysCommand(), dlqCommand(), benchCommand(), natsCommand(), healthCommand(), superviseCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "trunkline:", err)
 		os.Exit(1)

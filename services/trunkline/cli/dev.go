@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trunkline/trunkline/pkg/app"
+	"github.com/trunkline/trunkline/pkg/auth"
 	"github.com/trunkline/trunkline/pkg/config"
 	"github.com/trunkline/trunkline/services/trunkline/demo"
 	"github.com/trunkline/trunkline/services/trunkline/stack"
@@ -35,7 +37,10 @@ func devCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			greet(cmd.OutOrStdout(), s)
+			if err := os.WriteFile(keyFile(dir), []byte(s.Key.Reveal()+"\n"), 0o600); err != nil {
+				return errors.Join(err, s.Stop())
+			}
+			greet(cmd.OutOrStdout(), s, keyFile(dir))
 			select {
 			case <-cmd.Context().Done():
 			case <-s.Done():
@@ -44,7 +49,7 @@ func devCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&path, "config", "c", "", "configuration file; without one, simulated bots answer")
-	cmd.Flags().StringVar(&dir, "dir", ".trunkline", "where NATS keeps its files")
+	cmd.Flags().StringVar(&dir, "dir", devDir, "where NATS keeps its files, and the API key is left")
 	cmd.Flags().BoolVar(&unsigned, "unsigned-webhooks", false, "take webhooks that nobody signed")
 	return cmd
 }
@@ -56,7 +61,7 @@ func devConfig(path string) (*config.Config, error) {
 	return config.Load(path)
 }
 
-func greet(w io.Writer, s *stack.Stack) {
+func greet(w io.Writer, s *stack.Stack, keyFile string) {
 	fmt.Fprintf(w, `
 Trunkline is up.
 
@@ -66,6 +71,7 @@ Trunkline is up.
   health     %s/readyz, /metrics
   simulator  %s/sim/calls
   NATS       %s
+  API key    %s (%s; in %s)
 
 Place a call:
 
@@ -73,7 +79,8 @@ Place a call:
 
 and look at it with "trunkline calls ls" and "trunkline calls show ID". Ctrl-C ends everything.
 
-`, s.URLs["ingress"], s.Config.Ingress.DialinPaths[0], s.URLs["gateway"], s.URLs["control"], s.URLs["admin"], s.URLs["sim"], s.URLs["nats"], s.URLs["sim"])
+`, s.URLs["ingress"], s.Config.Ingress.DialinPaths[0], s.URLs["gateway"], s.URLs["control"], s.URLs["admin"], s.URLs["sim"], s.URLs["nats"],
+		s.Key.Reveal(), auth.Admin, keyFile, s.URLs["sim"])
 }
 
 func demoCommand() *cobra.Command {

@@ -5,7 +5,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -13,32 +12,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
-	"github.com/trunkline/trunkline/pkg/app"
 	"github.com/trunkline/trunkline/pkg/bus"
-	"github.com/trunkline/trunkline/pkg/config"
 )
 
 func dlqCommand() *cobra.Command {
-	var nats string
+	var o operator
 	cmd := &cobra.Command{Use: "dlq", Short: "See to what could not be handled"}
-	cmd.PersistentFlags().StringVar(&nats, "nats", app.NATSURL(), "URL of NATS (NATS_URL)")
-	open := func(cmd *cobra.Command) (jetstream.JetStream, func(), error) {
-		cfg := config.Default()
-		if _, err := os.Stat(app.ConfigPath()); err == nil { // for nats.tls and nats.credentials
-			if cfg, err = config.Load(app.ConfigPath()); err != nil {
-				return nil, nil, err
-			}
-		}
-		if cmd.Flags().Changed("nats") || os.Getenv("NATS_URL") != "" {
-			cfg.NATS.URL = nats
-		}
-		secrets, err := config.LoadSecrets(os.Getenv)
-		if err != nil {
-			return nil, nil, err
-		}
-		return connect(cmd, app.Options{Config: cfg, Secrets: secrets, Log: app.NewLog(cmd.ErrOrStderr(), cfg.Log)})
-	}
-	cmd.AddCommand(dlqListCommand(open), dlqRedriveCommand(open))
+	o.flags(cmd)
+	cmd.AddCommand(dlqListCommand(o.open), dlqRedriveCommand(o.open))
 	return cmd
 }
 

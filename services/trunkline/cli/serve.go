@@ -56,8 +56,8 @@ func serveCommand() *cobra.Command {
 	return cmd
 }
 
-// connect gives a client of the installation's NATS. It waits for one that is not up yet.
-func connect(cmd *cobra.Command, o app.Options) (jetstream.JetStream, func(), error) {
+// connectNATS gives a client of the installation's NATS. It waits for one that is not up yet.
+func connectNATS(cmd *cobra.Command, o app.Options) (jetstream.JetStream, func(), error) {
 	ctx, refuse := context.WithCancelCause(cmd.Context())
 	nc, err := app.Connect(o.Config, o.Secrets, "trunkline", o.Log, refuse)
 	if err != nil {

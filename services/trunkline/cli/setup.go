@@ -26,7 +26,7 @@ status is 1. Otherwise it is 0, with --dry-run as well.`,
 			if err != nil {
 				return err
 			}
-			js, done, err := connect(cmd, o)
+			js, done, err := connectNATS(cmd, o)
 			if err != nil {
 				return err
 			}

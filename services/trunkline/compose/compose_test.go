@@ -9,12 +9,16 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
+
+	"github.com/trunkline/trunkline/pkg/auth"
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/config"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
@@ -35,6 +39,7 @@ func TestComposeStartsATrunklineThatTakesCallsAndLosesNoneWhenItStops(t *testing
 	})
 	p.must("up", "--detach", "--build", "--quiet-pull", "--wait") // until all are healthy
 
+	p.newKey()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var stats sim.Stats
@@ -102,11 +107,12 @@ func TestComposeStartsWhatTheProfileSays(t *testing.T) {
 
 func TestComposeNamesTheSecretThatIsMissing(t *testing.T) {
 	p := newProject(t)
-	must := []string{config.EnvDailyAPIKey, config.EnvDailyPinlessHMAC, config.EnvDailyWebhookHMAC, config.EnvTrunklineSecret, "BOTS_IMAGE"}
+	must := []string{config.EnvDailyAPIKey, config.EnvDailyPinlessHMAC, config.EnvDailyWebhookHMAC, config.EnvTrunklineSecret, "BOTS_IMAGE", "NATS_KEYS"}
 	for _, missing := range must {
 		for _, name := range must {
 			p.env[name] = "c2VjcmV0"
 		}
+		p.env["NATS_KEYS"] = "./deploy/compose/nats-keys"
 		p.env[missing] = ""
 		if out, err := p.run("--profile", "real", "config"); err == nil || !strings.Contains(out, missing) || !strings.Contains(out, "set it in .env") {
 			t.Errorf("without %s: %v\n%s", missing, err, out)
@@ -122,6 +128,7 @@ type project struct {
 	t    *testing.T
 	name string
 	env  map[string]string
+	key  string // of the API
 }
 
 func newProject(t *testing.T) *project {
@@ -155,6 +162,15 @@ func (p *project) run(args ...string) (string, error) {
 		env = append(env, name+"="+value)
 	}
 	return engine.Compose(p.name, env, append([]string{"--env-file", os.DevNull}, args...)...)
+}
+
+// newKey makes an API key, as the README says.
+func (p *project) newKey() {
+	p.t.Helper()
+	out, err := p.run("run", "--rm", "setup", "keys", "add", "test", "--scope", auth.CallsRead)
+	if p.key = regexp.MustCompile(`tlk_test_\w+`).FindString(out); err != nil || p.key == "" {
+		p.t.Fatalf("make an API key: %v\n%s", err, out)
+	}
 }
 
 func (p *project) url(port string) string { return "http://127.0.0.1:" + p.env[port] }
@@ -198,7 +214,7 @@ func (p *project) completed(ctx context.Context, phone sim.Call) {
 	if phone.Legs != 1 || phone.Why != "hung-up" {
 		p.t.Errorf("the caller had %d legs and ended because of %s", phone.Legs, phone.Why)
 	}
-	client := controlv1connect.NewCallServiceClient(http.DefaultClient, p.url("CONTROL_PORT"))
+	client := controlv1connect.NewCallServiceClient(http.DefaultClient, p.url("CONTROL_PORT"), connect.WithInterceptors(auth.Bearer(p.key)))
 	p.poll(ctx, "the call's end on the record", func() bool {
 		got, err := client.GetCall(ctx, &controlv1.GetCallRequest{Id: bus.CallID(phone.CallDomain, phone.ID)})
 		return err == nil && got.GetCall().GetOutcome() == callv1.Outcome_OUTCOME_COMPLETED

@@ -74,7 +74,7 @@ func example(t *testing.T) map[string]variable {
 func asked(t *testing.T) map[string]variable {
 	t.Helper()
 	found := map[string]variable{}
-	for _, name := range []string{"docker-compose.yml", "deploy/compose/real.env"} {
+	for _, name := range []string{"docker-compose.yml", "deploy/compose/real.env", "deploy/compose/real-nats.env"} {
 		text := regexp.MustCompile(`(?m)#.*$`).ReplaceAllString(read(t, name), "")
 		for _, m := range regexp.MustCompile(`\$\{([A-Z0-9_]+)(:[-?])?([^}]*)\}`).FindAllStringSubmatch(text, -1) {
 			v := variable{value: m[3]}

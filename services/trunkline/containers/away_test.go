@@ -17,7 +17,7 @@ import (
 // talked holds on and gets another bot; who waited is served.
 func TestWhoHoldsOnIsServedThoughAPartWasAwayForLongerThanALease(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{nodes: 1, each: 1, slots: 4, sim: func(c *sim.Config) {
+	w := newWorld(t, options{nodes: 1, each: 1, slots: 4, lease: lease, sim: func(c *sim.Config) {
 		c.DialinWebhookRetries, c.DialinWebhookBackoff = 100, sim.Duration(500*time.Millisecond)
 	}})
 	for _, c := range []struct {

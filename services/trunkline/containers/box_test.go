@@ -3,6 +3,7 @@
 package containers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,10 +24,11 @@ import (
 // box is a part of Trunkline as a container, and what can be done to it.
 type box struct {
 	testcontainers.Container
-	w     *world
-	name  string     // such as ingress-2
-	ip    netip.Addr // on the bus
-	ready string     // the address that answers 200 when it can do its work
+	w       *world
+	name    string     // such as ingress-2
+	service string     // such as ingress
+	ip      netip.Addr // on the bus
+	ready   string     // the address that answers 200 when it can do its work
 }
 
 func (b *box) String() string { return b.name }
@@ -60,8 +62,8 @@ func (b *box) awaitGone() {
 // stop asks it to end, and insists on it after the grace that docker-compose.yml gives.
 func (b *box) stop() {
 	b.w.T.Helper()
-	grace := 20
-	_, err := b.w.docker.ContainerStop(b.w.T.Context(), b.GetContainerID(), client.ContainerStopOptions{Timeout: &grace})
+	seconds := int(cmp.Or(grace[b.service], graceOfOthers).Seconds())
+	_, err := b.w.docker.ContainerStop(b.w.T.Context(), b.GetContainerID(), client.ContainerStopOptions{Timeout: &seconds})
 	b.did("stop", err)
 }
 
@@ -101,7 +103,7 @@ func (b *box) mend() {
 }
 
 func (b *box) endpoint() *network.EndpointSettings {
-	return &network.EndpointSettings{IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: b.ip}}
+	return &network.EndpointSettings{IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: b.ip}, Aliases: []string{b.name}}
 }
 
 // unready says why it cannot do its work, or is empty.
@@ -120,6 +122,20 @@ func (b *box) unready() string {
 	if res.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(res.Body)
 		return fmt.Sprintf("%s: %s %s", b, res.Status, text)
+	}
+	return ""
+}
+
+// down says that it does not run, though nobody has stopped it, or is empty. A service that NATS refuses something ends.
+func (b *box) down() string {
+	found, err := b.w.docker.ContainerInspect(b.w.T.Context(), b.GetContainerID(), client.ContainerInspectOptions{})
+	switch {
+	case err != nil:
+		return err.Error()
+	case !found.Container.State.Running:
+		return fmt.Sprintf("%s has ended with status %d", b, found.Container.State.ExitCode)
+	case found.Container.RestartCount > 0:
+		b.w.T.Logf("%s was started anew %d times, as it was not well", b, found.Container.RestartCount)
 	}
 	return ""
 }

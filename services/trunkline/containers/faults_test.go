@@ -23,18 +23,26 @@ var (
 	restarted = fault{"restarted", (*box).stop, (*box).start}
 )
 
-const short = 2 * time.Second // much less than the lease
+const (
+	lease = 9 * time.Second // of bots, where nothing has to be elected
+	short = 2 * time.Second // much less than the lease
+)
 
 func TestNobodyIsLetDownWhateverHappensToAPart(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{nodes: 1, each: 1, slots: slots(), sim: storm.BadDay("404", 1)})
+	w := newWorld(t, options{nodes: 1, each: 1, slots: slots(), lease: lease, sim: storm.BadDay("404", 1)})
 	for _, f := range []fault{killed, frozen, cutOff, restarted} {
 		w.under(f.name, func(t *testing.T) {
 			var late []sim.Call
+			var began, died time.Time // the kill that took all bots with it
 			phones := w.crowd(func() {
 				for _, b := range w.boxes {
 					w.awaitCalls()
+					now := time.Now()
 					f.begin(b)
+					if b.service == "bot-scheduler" && f.name == killed.name {
+						began, died = now, time.Now()
+					}
 					if f.name != restarted.name {
 						time.Sleep(short)
 					}
@@ -42,7 +50,9 @@ func TestNobodyIsLetDownWhateverHappensToAPart(t *testing.T) {
 					late = append(late, w.served(b, f))
 				}
 			})
-			w.checked(append(phones, late...), func(sim.Call) bool { return false })
+			w.checked(append(phones, late...), func(c sim.Call) bool {
+				return c.StartedAt.Before(died) && c.EndedAt.After(began)
+			})
 		})
 	}
 }
@@ -83,6 +93,11 @@ func (w *world) checked(phones []sim.Call, lostBot func(sim.Call) bool) {
 	}
 	for _, wrong := range w.CheckBut(phones, lostBot) {
 		w.T.Error(wrong)
+	}
+	for _, b := range w.boxes {
+		if why := b.down(); why != "" {
+			w.T.Error(why)
+		}
 	}
 	longest := time.Duration(0)
 	for _, phone := range phones {

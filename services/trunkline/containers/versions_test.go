@@ -21,7 +21,7 @@ import (
 // know, and of kinds that they do not know. The test is the new ingress.
 func TestACallGoesOnThoughItsStoryIsPartlyOfANewerVersion(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{nodes: 1, each: 1, slots: 4, sim: func(*sim.Config) {}})
+	w := newWorld(t, options{nodes: 1, each: 1, slots: 4, lease: lease, sim: func(*sim.Config) {}})
 	phone := w.Place(sim.CallSpec{Webhook: sim.CallWebhook{Lose: true}}) // the old ingress does not hear of it
 	began := w.newer(phone, "CallReceived", &callv1.CallReceived{
 		CallDomain: phone.CallDomain, DailyCallId: phone.ID, From: *phone.From, To: phone.To,

@@ -5,16 +5,20 @@ package containers
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
+	dockermount "github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
+	"github.com/nats-io/nats.go"
 	"github.com/testcontainers/testcontainers-go"
 	networks "github.com/testcontainers/testcontainers-go/network"
 
@@ -25,22 +29,31 @@ import (
 )
 
 const (
-	natsImage = "nats:2.15.2"
-	simBot    = "/usr/local/bin/sim-bot"
-	lease     = 9 * time.Second
+	simBot = "/usr/local/bin/sim-bot"
+
+	drain = time.Minute // how long bot-scheduler waits for its bots when it is told to stop
 )
+
+// The time that a container has to stop, as docker-compose.yml gives it: half a minute more than drain.
+var grace = map[string]time.Duration{"nats": 30 * time.Second, "bot-scheduler": drain + 30*time.Second}
+
+const graceOfOthers = 20 * time.Second
 
 // world is Trunkline as containers. They meet on one network, the bus, and reach the simulator by another. The
 // simulator is in this process: it is the world outside and is never killed.
 type world struct {
 	*storm.World
+	options
 	docker  *testcontainers.DockerClient
 	bus     string // the network on which the parts meet
 	outside string // the network by which they reach Daily, and Daily them
 	subnet  netip.Prefix
 	daily   string // address of the simulator
 	front   *front
-	boxes   []*box // NATS first
+	keys    map[string]string // files with the seeds of NATS's users
+	public  map[string]string // and their public keys, as NATS's environment has them
+	certs   *certs            // nil without TLS
+	boxes   []*box            // NATS first
 }
 
 // options are what a test chooses about its world.
@@ -48,6 +61,8 @@ type options struct {
 	nodes int // NATS servers
 	each  int // of every service
 	slots int
+	lease time.Duration
+	tls   bool // between the services and NATS, with certificates on both sides
 	sim   func(*sim.Config)
 }
 
@@ -59,7 +74,7 @@ func newWorld(t *testing.T, o options) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{World: &storm.World{T: t, Slots: o.slots, Patience: time.Minute}, docker: docker}
+	w := &world{World: &storm.World{T: t, Slots: o.slots, Patience: time.Minute}, options: o, docker: docker}
 	w.Processes = func() (n int) {
 		for _, b := range w.of("bot-scheduler") {
 			n += b.bots()
@@ -76,8 +91,11 @@ func newWorld(t *testing.T, o options) *world {
 		c.PresenceLagMin, c.PresenceLagMax = sim.Duration(time.Second), sim.Duration(3*time.Second) // who got lost is soon missed
 		o.sim(c)
 	})
-	urls := w.startNATS(o.nodes)
-	w.startServices(o, urls, ingresses)
+	w.makeKeys()
+	if o.tls {
+		w.certs = w.makeCerts()
+	}
+	w.startServices(w.startNATS(), ingresses)
 	w.awaitReady()
 	return w
 }
@@ -120,8 +138,8 @@ func (w *world) inspect(name string) (subnet netip.Prefix, gateway netip.Addr) {
 	return c.Subnet, c.Gateway
 }
 
-// address is that of a container on the bus, by its number. It has no name there: the engine's name service knows only
-// who runs, and takes seconds to say so.
+// address is that of a container on the bus, by its number. By it the services know NATS: the engine's name service knows
+// only who runs, and takes seconds to say so.
 func (w *world) address(n int) netip.Addr {
 	ip := w.subnet.Addr()
 	for range 10 + n { // the first ones are the network's own
@@ -130,53 +148,100 @@ func (w *world) address(n int) netip.Addr {
 	return ip
 }
 
-// startNATS starts NATS and gives its addresses for the services.
-func (w *world) startNATS(nodes int) (urls string) {
+// makeKeys makes a key for each user of NATS, as trunkline nats keys does.
+func (w *world) makeKeys() {
 	w.T.Helper()
-	var routes, all, mine []string
-	for n := range nodes {
-		routes = append(routes, fmt.Sprintf("nats://%s:6222", w.address(n)))
-		all = append(all, fmt.Sprintf("nats://%s:4222", w.address(n)))
+	public, seeds, err := stack.NewNKeys()
+	if err != nil {
+		w.T.Fatal(err)
 	}
-	for n := range nodes {
-		name := fmt.Sprintf("nats-%d", n+1)
-		conf := fmt.Sprintf(`server_name: %s
-port: 4222
-monitor_port: 8222
-client_advertise: "%s:4222" # on the bus, and nowhere else
-jetstream { store_dir: /data, sync_interval: always, max_file_store: 1TB }
-`, name, w.address(n))
-		if nodes > 1 {
-			conf += fmt.Sprintf("cluster { name: trunkline, port: 6222, advertise: \"%s:6222\", routes: [%s] }\n", w.address(n), strings.Join(routes, ", "))
-		}
+	w.keys, w.public = map[string]string{}, map[string]string{}
+	for user, seed := range seeds {
+		w.keys[user] = w.write(user+".nk", seed.Reveal())
+		w.public[stack.PublicVariable(user)] = public[user]
+	}
+}
+
+// startNATS starts NATS with the configuration that is shipped, and gives its addresses for the services. What it
+// advertises is where it is on the bus: services must not find it elsewhere.
+func (w *world) startNATS() (urls string) {
+	w.T.Helper()
+	conf, scheme := "nats.conf", "nats"
+	mounts := []mount{}
+	for _, name := range []string{"nats.conf", "cluster.conf", "users.conf", "tls.conf"} {
+		mounts = append(mounts, mount{shipped(w.T, "nats/"+name), "/etc/nats/" + name})
+	}
+	if w.nodes > 1 {
+		conf = "cluster.conf"
+	}
+	if w.certs != nil {
+		scheme = "tls"
+		mounts = append(mounts[:len(mounts)-1], w.certs.ofNATS...)
+	}
+	var all, mine []string
+	for n := range w.nodes {
+		name, address := fmt.Sprintf("nats-%d", n+1), w.address(n)
 		port, monitor := storm.FreePort(), storm.FreePort()
+		env := maps.Clone(w.public)
+		env["NATS_NAME"] = name
 		b := w.run(name, testcontainers.ContainerRequest{
-			Image: natsImage, Cmd: []string{"--config", "/etc/nats/nats.conf"},
-		}, mount{w.write(name+".conf", conf), "/etc/nats/nats.conf"}, map[string]int{"4222/tcp": port, "8222/tcp": monitor})
+			Image: "trunkline/nats", User: "0:0", Env: env,
+			Cmd: []string{
+				"supervise", "--url", "http://127.0.0.1:8222/healthz", "--fatal", "write error", "--",
+				"/nats-server", "--config", "/etc/nats/" + conf,
+				"--client_advertise", fmt.Sprintf("%s:4222", address), "--cluster_advertise", fmt.Sprintf("%s:6222", address),
+			},
+		}, mounts, map[string]int{"4222/tcp": port, "8222/tcp": monitor})
 		b.ready = fmt.Sprintf("http://127.0.0.1:%d/healthz", monitor)
-		mine = append(mine, fmt.Sprintf("nats://127.0.0.1:%d", port))
+		all = append(all, fmt.Sprintf("%s://%s:4222", scheme, address))
+		mine = append(mine, fmt.Sprintf("%s://127.0.0.1:%d", scheme, port))
 	}
-	w.Connect(strings.Join(mine, ","), nodes)
+	operator, err := nats.NkeyOptionFromSeed(w.keys[stack.Operator])
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	options := []nats.Option{operator}
+	if w.certs != nil {
+		options = append(options, nats.RootCAs(w.certs.ca.from), nats.ClientCert(w.certs.cert.from, w.certs.key.from))
+	}
+	w.Connect(strings.Join(mine, ","), w.nodes, options...)
 	return strings.Join(all, ",")
 }
 
-func (w *world) startServices(o options, urls string, ingresses []string) {
+// shipped is the path of a file that is shipped in deploy.
+func shipped(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("../../../deploy", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func (w *world) startServices(urls string, ingresses []string) {
 	w.T.Helper()
-	conf := w.write("trunkline.yaml", fmt.Sprintf(`
+	text := fmt.Sprintf(`
 public_url: %s # as the simulator reaches it
 listen: {ingress: ":8080", gateway: ":8081", control: ":8082", admin: ":9090"}
 daily: {api_url: %s/v1, budget: {unlimited: true}, janitor_interval: 5s, presence_settle: 15s}
 gateway: {url: "http://127.0.0.1:8081"} # the bots run in bot-scheduler's container
+drain: %s
 agents:
   agent: {command: [%s], slots: %d, lease: %s, kill_grace: 1s, linger: 1s}
 routes: [{default: true, agent: agent, answer_budget: 150s}]
-`, w.front.url, w.daily, simBot, o.slots, lease))
+`, w.front.url, w.daily, drain, simBot, w.slots, w.lease)
+	mounts := []mount{}
+	if c := w.certs; c != nil {
+		text += fmt.Sprintf("nats: {tls: {ca: %s, cert: %s, key: %s}}\n", c.ca.to, c.cert.to, c.key.to)
+		mounts = append(mounts, c.ca, c.cert, c.key)
+	}
+	mounts = append(mounts, mount{w.write("trunkline.yaml", text), "/etc/trunkline/trunkline.yaml"})
 	env := map[string]string{
-		"TRUNKLINE_CONFIG": "/etc/trunkline/trunkline.yaml", "NATS_URL": urls,
+		"TRUNKLINE_CONFIG": "/etc/trunkline/trunkline.yaml", "NATS_URL": urls, "NATS_NKEY_FILE": "/run/secrets/nats-nkey",
 		"DAILY_API_KEY": storm.APIKey, "DAILY_PINLESS_HMAC": storm.PinlessHMAC, "DAILY_WEBHOOK_HMAC": storm.WebhookHMAC,
 		"TRUNKLINE_SECRET": "the-secret-of-the-container-test",
 	}
-	for n := range o.each {
+	for n := range w.each {
 		for _, s := range stack.Services() {
 			admin := storm.FreePort()
 			ports := map[string]int{"9090/tcp": admin}
@@ -187,8 +252,8 @@ routes: [{default: true, agent: agent, answer_budget: 150s}]
 				ports["8080/tcp"] = admin
 			}
 			b := w.run(fmt.Sprintf("%s-%d", s.Name, n+1), testcontainers.ContainerRequest{
-				Image: "trunkline/" + s.Name, Env: env, Tmpfs: map[string]string{"/tmp": ""},
-			}, mount{conf, "/etc/trunkline/trunkline.yaml"}, ports)
+				Image: "trunkline/" + s.Name, Env: env,
+			}, append(slices.Clone(mounts), mount{w.keys[s.Name], "/run/secrets/nats-nkey"}), ports)
 			b.ready = fmt.Sprintf("http://127.0.0.1:%d/readyz", ports["9090/tcp"])
 		}
 	}
@@ -198,11 +263,13 @@ routes: [{default: true, agent: agent, answer_budget: 150s}]
 type mount struct{ from, to string }
 
 // run starts a container as docker-compose.yml would, for as long as the test lasts.
-func (w *world) run(name string, req testcontainers.ContainerRequest, file mount, ports map[string]int) *box {
+func (w *world) run(name string, req testcontainers.ContainerRequest, files []mount, ports map[string]int) *box {
 	w.T.Helper()
-	b := &box{w: w, name: name, ip: w.address(len(w.boxes))}
+	service := name[:strings.LastIndexByte(name, '-')]
+	b := &box{w: w, name: name, service: service, ip: w.address(len(w.boxes))}
 	req.Labels = map[string]string{label: owner}
 	req.Networks = []string{w.bus, w.outside}
+	req.NetworkAliases = map[string][]string{w.bus: {name}}
 	req.EndpointSettingsModifier = func(all map[string]*network.EndpointSettings) { all[w.bus].IPAMConfig = b.endpoint().IPAMConfig }
 	bindings := network.PortMap{}
 	for inside, port := range ports {
@@ -210,13 +277,21 @@ func (w *world) run(name string, req testcontainers.ContainerRequest, file mount
 		bindings[network.MustParsePort(inside)] = []network.PortBinding{{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: fmt.Sprint(port)}}
 	}
 	req.HostConfigModifier = func(c *container.HostConfig) {
-		c.Binds = []string{file.from + ":" + file.to + ":ro"}
+		for _, f := range files {
+			c.Binds = append(c.Binds, f.from+":"+f.to+":ro")
+		}
 		c.PortBindings = bindings
-		c.CapDrop, c.SecurityOpt = []string{"ALL"}, []string{"no-new-privileges:true"}
-		c.ReadonlyRootfs = req.Tmpfs != nil
-		if strings.HasPrefix(name, "bot-scheduler") {
+		c.ReadonlyRootfs, c.CapDrop, c.SecurityOpt = true, []string{"ALL"}, []string{"no-new-privileges:true"}
+		switch service {
+		case "nats":
+			c.RestartPolicy.Name = container.RestartPolicyUnlessStopped
+			c.Mounts = append(c.Mounts, dockermount.Mount{Type: dockermount.TypeVolume, Target: "/data"})
+		case "bot-scheduler":
 			init := true
 			c.Init = &init
+			fallthrough
+		default:
+			c.Tmpfs = map[string]string{"/tmp": ""}
 		}
 	}
 	c, err := testcontainers.GenericContainer(w.T.Context(), testcontainers.GenericContainerRequest{ContainerRequest: req, Started: true, Logger: quiet{}})

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -17,7 +16,6 @@ import (
 	"github.com/trunkline/trunkline/pkg/bus"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 	controlv1 "github.com/trunkline/trunkline/proto/gen/trunkline/control/v1"
-	"github.com/trunkline/trunkline/proto/gen/trunkline/control/v1/controlv1connect"
 	"github.com/trunkline/trunkline/services/daily-sim/sim"
 	"github.com/trunkline/trunkline/services/trunkline/stack"
 	"github.com/trunkline/trunkline/services/trunkline/timeline"
@@ -102,7 +100,7 @@ func play(ctx context.Context, s *stack.Stack, scene scene) (p played) {
 		wrong("the caller had %d legs and ended because of %q; wanted one leg, and a caller who hangs up", phone.Legs, phone.Why)
 	}
 	id := bus.CallID(phone.CallDomain, phone.ID)
-	client := controlv1connect.NewCallServiceClient(http.DefaultClient, s.URLs["control"])
+	client := s.Control()
 	for {
 		p.story, err = client.GetCall(ctx, &controlv1.GetCallRequest{Id: id})
 		if err != nil {

@@ -18,6 +18,9 @@ import (
 // required is set where no test may be left out, as in CI.
 const required = "TRUNKLINE_COMPOSE"
 
+// Required reports whether no test may be left out.
+func Required() bool { return os.Getenv(required) != "" }
+
 // patience is for building every image on a slow machine.
 const patience = 8 * time.Minute
 
@@ -32,7 +35,7 @@ func Need(t *testing.T) {
 // LeaveOut leaves the test out for a reason, or fails it where it is required.
 func LeaveOut(t *testing.T, why error) {
 	t.Helper()
-	if os.Getenv(required) != "" {
+	if Required() {
 		t.Fatal(why)
 	}
 	t.Skip("left out: ", why)

@@ -27,7 +27,7 @@ func TestAServiceMayDoOnlyItsOwnWork(t *testing.T) {
 	id := w.id(phone)
 	nobodys := []string{
 		"$JS.API.STREAM.CREATE.OTHER", "$JS.API.STREAM.UPDATE.CALLS", "$JS.API.STREAM.PURGE.CALLS", "$JS.API.STREAM.DELETE.CALLS",
-		"$JS.API.STREAM.MSG.DELETE.CALLS", "$JS.API.STREAM.MSG.GET.CALLS", "$JS.API.STREAM.PURGE.KV_slots", "$JS.API.CONSUMER.DELETE.CALLS.call-control",
+		"$JS.API.STREAM.MSG.DELETE.CALLS", "$JS.API.STREAM.MSG.GET.CALLS", "$JS.API.STREAM.PURGE.KV_slots", "$JS.API.STREAM.PURGE.KV_keys", "$JS.API.STREAM.MSG.DELETE.KV_keys", "$JS.API.CONSUMER.DELETE.CALLS.call-control",
 		"$JS.API.CONSUMER.CREATE.CALLS.another", "$JS.API.CONSUMER.DURABLE.CREATE.CALLS.another", "$JS.API.STREAM.SNAPSHOT.CALLS",
 		"$SYS.REQ.SERVER.PING", "anything.else",
 	}
@@ -36,7 +36,7 @@ func TestAServiceMayDoOnlyItsOwnWork(t *testing.T) {
 			bus.Subject(id, &callv1.CallEnded{}), bus.Subject(id, &callv1.RoomReady{Attempt: 2}), bus.Subject(id, &callv1.ForwardStarted{Attempt: 2}),
 			"$JS.API.DIRECT.GET.CALLS", "$JS.API.DIRECT.GET.CALLS." + bus.Subject(id, &callv1.RoomReady{Attempt: 1}),
 			"$JS.API.CONSUMER.MSG.NEXT.CALLS.call-control", "timer.call-control.limit." + id + ".0", "cancelled.bot-scheduler",
-			"$KV.slots.agent.0", "$JS.API.DIRECT.GET.KV_jobs.$KV.jobs.x", "keeper." + id + ".1", "dead.call-control.x",
+			"$KV.slots.agent.0", "$KV.keys.mine", "$JS.API.DIRECT.GET.KV_keys.$KV.keys.dev", "$JS.API.DIRECT.GET.KV_jobs.$KV.jobs.x", "keeper." + id + ".1", "dead.call-control.x",
 		},
 		"room-provisioner": {
 			bus.Subject(id, &callv1.CallReceived{}), bus.Subject(id, &callv1.BotReady{Attempt: 2}), bus.Subject(id, &callv1.CallEnded{}),
@@ -50,8 +50,9 @@ func TestAServiceMayDoOnlyItsOwnWork(t *testing.T) {
 		},
 		"call-control": {
 			bus.Subject(id, &callv1.CallReceived{}), bus.Subject(id, &callv1.BotReady{Attempt: 2}), bus.Subject(id, &callv1.RoomReady{Attempt: 2}),
-			"timer.bot-scheduler.deadline." + id + ".1", "cancelled.bot-scheduler", "$KV.slots.agent.0", "$KV.budget.api", "keeper." + id + ".1",
+			"timer.bot-scheduler.deadline." + id + ".1", "cancelled.bot-scheduler", "$KV.slots.agent.0", "keeper." + id + ".1",
 			"$JS.API.CONSUMER.MSG.NEXT.CALLS.ingress",
+			"$KV.keys.mine", "$JS.API.CONSUMER.CREATE.KV_keys.x.$KV.keys.>", "$JS.API.STREAM.MSG.GET.KV_keys", // it reads keys, and makes none
 		},
 	} {
 		t.Run(service, func(t *testing.T) {

@@ -16,18 +16,21 @@ import (
 	"path/filepath"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/trunkline/trunkline/pkg/app"
+	"github.com/trunkline/trunkline/pkg/auth"
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/config"
+	"github.com/trunkline/trunkline/proto/gen/trunkline/control/v1/controlv1connect"
 	"github.com/trunkline/trunkline/services/daily-sim/sim"
 )
 
 // Options are what a stack is made of.
 type Options struct {
-	// Dir keeps NATS's files and nothing else.
+	// Dir keeps NATS's files.
 	Dir string
 	// Sync is how often NATS syncs its files; 0 is before every acknowledgement, so that a power cut loses nothing.
 	Sync time.Duration
@@ -59,6 +62,8 @@ type Stack struct {
 	// NKeys are the seeds of NATS's users, by their names.
 	NKeys map[string]config.Secret
 	JS    jetstream.JetStream
+	// Key is an API key that is good for everything.
+	Key config.Secret
 	// URLs by what is served: sim, ingress, gateway, control, admin, nats.
 	URLs map[string]string
 
@@ -94,6 +99,9 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 		return nil, errors.Join(err, b.stop())
 	}
 	if err := setup(ctx, s.JS, bus.Settings{Replicas: 1, MaxAge: s.Config.NATS.MaxAge}); err != nil {
+		return nil, errors.Join(err, b.stop())
+	}
+	if s.Key, err = newKey(ctx, s.JS); err != nil {
 		return nil, errors.Join(err, b.stop())
 	}
 	services := o.Services
@@ -136,6 +144,25 @@ func setup(ctx context.Context, js jetstream.JetStream, settings bus.Settings) e
 		return err
 	}
 	return plan.Apply(ctx, true)
+}
+
+// newKey makes the API key dev. One of an earlier run is gone with it.
+func newKey(ctx context.Context, js jetstream.JetStream) (config.Secret, error) {
+	const name = "dev"
+	keys, err := auth.Open(ctx, js)
+	if err != nil {
+		return "", err
+	}
+	if err := keys.Revoke(ctx, name); err != nil && !errors.Is(err, auth.ErrUnknown) {
+		return "", err
+	}
+	token, err := keys.Add(ctx, name, auth.Admin)
+	return config.Secret(token), err
+}
+
+// Control gives a client of call-control that may do everything.
+func (s *Stack) Control() controlv1connect.CallServiceClient {
+	return controlv1connect.NewCallServiceClient(http.DefaultClient, s.URLs["control"], connect.WithInterceptors(auth.Bearer(s.Key.Reveal())))
 }
 
 // Stop ends everything and waits for it.

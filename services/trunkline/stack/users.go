@@ -11,7 +11,7 @@ import (
 	"github.com/trunkline/trunkline/pkg/config"
 )
 
-// Operator is the NATS user of those who look after an installation: `trunkline setup` and `trunkline dlq`. It may do
+// Operator is the NATS user of those who look after an installation: `trunkline setup`, `dlq` and `keys`. It may do
 // everything that can be done to Trunkline's streams.
 const Operator = "operator"
 
@@ -40,7 +40,7 @@ accounts {
     jetstream: enabled
     users: [
 `)
-	fmt.Fprintf(&b, "      { nkey: $%s } # trunkline setup, trunkline dlq\n", PublicVariable(Operator))
+	fmt.Fprintf(&b, "      { nkey: $%s } # trunkline setup, trunkline dlq, trunkline keys\n", PublicVariable(Operator))
 	for _, n := range Needs() {
 		rights := n.Rights()
 		fmt.Fprintf(&b, "      {\n        nkey: $%s\n        permissions {\n", PublicVariable(n.Service))

@@ -59,7 +59,8 @@ func (w *World) CheckBut(phones []sim.Call, lostBot func(sim.Call) bool) (wrong 
 	return append(wrong, w.twice()...)
 }
 
-// bots gives what is wrong with a call's bots: one in a call is never replaced, unless it had to go, and no attempt has two.
+// bots gives what is wrong with a call's bots: one in a call neither goes nor is replaced, unless it had to go, and no
+// attempt has two.
 func (w *World) bots(phone sim.Call, lostBot bool) (wrong []string) {
 	story, err := w.Bus.Story(w.T.Context(), w.ID(phone))
 	if err != nil {
@@ -76,10 +77,25 @@ func (w *World) bots(phone sim.Call, lostBot bool) (wrong []string) {
 			wrong = append(wrong, fmt.Sprintf("call %s had %d bots for one attempt\n%s", w.ID(phone), n, w.Told(phone)))
 		}
 	}
-	if !lostBot && phone.ConnectedAt != nil && call.Read(story).Current().Place == callv1.Place_PLACE_SAME_ROOM {
-		wrong = append(wrong, fmt.Sprintf("call %s lost its bot\n%s", w.ID(phone), w.Told(phone)))
+	if lostBot || phone.ConnectedAt == nil {
+		return wrong
+	}
+	if phone.Alone > 0 {
+		wrong = append(wrong, fmt.Sprintf("call %s was without a bot for %s\n%s", w.ID(phone), phone.Alone, w.Told(phone)))
+	}
+	if slices.ContainsFunc(story.Events, replacedBefore(phone.EndedAt)) {
+		wrong = append(wrong, fmt.Sprintf("call %s had its bot replaced\n%s", w.ID(phone), w.Told(phone)))
 	}
 	return wrong
+}
+
+// replacedBefore finds the decision that a call wants another bot in the same room. Once the caller has hung up, which the
+// record may learn late, it harms nobody.
+func replacedBefore(ended *time.Time) func(*bus.Event) bool {
+	return func(e *bus.Event) bool {
+		again, ok := e.Data.(*callv1.AttemptRequested)
+		return ok && again.GetPlace() == callv1.Place_PLACE_SAME_ROOM && (ended == nil || e.Time.Before(*ended))
+	}
 }
 
 // twice gives the subjects that hold more than one event.

@@ -33,10 +33,13 @@ type World struct {
 	Processes func() int
 }
 
-// Connect connects to NATS for good, and creates streams, consumers and buckets.
-func (w *World) Connect(url string, replicas int) {
+// Connect connects to NATS for good, and creates streams, consumers and buckets. A server that goes without a word is
+// soon given up.
+func (w *World) Connect(url string, replicas int, options ...nats.Option) {
 	w.T.Helper()
-	nc, err := nats.Connect(url, nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond), nats.IgnoreDiscoveredServers())
+	options = append(options, nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond),
+		nats.PingInterval(time.Second), nats.IgnoreDiscoveredServers())
+	nc, err := nats.Connect(url, options...)
 	if err != nil {
 		w.T.Fatal(err)
 	}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package calls
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/pkg/call"
+	"github.com/trunkline/trunkline/pkg/timer"
+	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+	"github.com/trunkline/trunkline/services/call-control/policy"
+)
+
+const (
+	// dueTimer asks whether a dial-out may begin: its time has come.
+	dueTimer = "due"
+	// turnTimer asks the same for a call that has waited in line: its turn has come.
+	turnTimer = "turn"
+	// perNumber names the rule of how often a number may be dialled.
+	perNumber = "per_number"
+)
+
+// CallRequested has the call begin when its time has come.
+func (c *Control) CallRequested(ctx context.Context, in bus.In[*callv1.CallRequested]) error {
+	if err := c.limit(ctx, call.Read(in.Story)); err != nil {
+		return err
+	}
+	return c.begin(ctx, in.Story, false)
+}
+
+// Due asks for the turn of a call whose time has come.
+func (c *Control) Due(ctx context.Context, f timer.Fired) error { return c.fired(ctx, f, false) }
+
+// Turn asks for the turn of a call that has waited in line.
+func (c *Control) Turn(ctx context.Context, f timer.Fired) error { return c.fired(ctx, f, true) }
+
+func (c *Control) fired(ctx context.Context, f timer.Fired, inLine bool) error {
+	story, err := c.Bus.Story(ctx, f.CallID)
+	if err != nil {
+		return err
+	}
+	if nextAttempt(call.Read(story)) != f.N {
+		return nil // one from before
+	}
+	return c.begin(ctx, story, inLine)
+}
+
+// begin requests the next attempt of a dial-out that waits for its turn, if its time has come, policy allows it and it
+// has a place; or sees to it that this is asked again. Whatever it has taken is taken once: it may be asked twice.
+func (c *Control) begin(ctx context.Context, story *bus.Story, inLine bool) error {
+	s := call.Read(story)
+	due, wanted := dueFrom(s)
+	if !wanted {
+		return nil
+	}
+	now, n := c.Now(), nextAttempt(s)
+	if due.After(now) {
+		return c.Timers.Set(ctx, timer.ID{Name: dueTimer, CallID: s.ID, N: n}, due)
+	}
+	verdict := policy.Decide(c.Policy.Judge(s.Requested.GetTo(), now))
+	switch verdict.Decision {
+	case policy.Refuse:
+		return c.refuse(ctx, story, verdict)
+	case policy.Wait:
+		return c.later(ctx, story, verdict)
+	}
+	answer, err := c.Admission.Ask(ctx, s.ID, s.Current().Agent, inLine)
+	if err != nil {
+		return err
+	}
+	if !answer.Admitted {
+		return c.Timers.Set(ctx, timer.ID{Name: turnTimer, CallID: s.ID, N: n}, answer.Again)
+	}
+	free, until, err := c.Admission.Claim(ctx, s.Requested.GetTo(), s.ID, dialNumber(s, nil))
+	if err == nil && free {
+		// Set before what it guards: an attempt that gets no bot.
+		err = c.Timers.Set(ctx, timer.ID{Name: limitTimer, CallID: s.ID}, now.Add(s.AnswerBudget()))
+	}
+	if err != nil {
+		return err
+	}
+	if !free {
+		verdict = policy.Verdict{Rule: perNumber, Decision: policy.Wait, Until: until, Detail: "the number has been called as often as it may be"}
+		if err := c.Admission.Release(ctx, s.ID); err != nil {
+			return err
+		}
+		return c.later(ctx, story, verdict)
+	}
+	begun, err := c.Bus.DecideOn(ctx, story, func(now *bus.Story) (proto.Message, error) {
+		s := call.Read(now)
+		if _, wanted := dueFrom(s); !wanted || nextAttempt(s) != n {
+			return nil, nil
+		}
+		return &callv1.AttemptRequested{Attempt: n, Place: callv1.Place_PLACE_NEW_ROOM, Agent: s.Current().Agent, Reason: s.Current().Reason}, nil
+	})
+	if err != nil || begun != nil {
+		return err
+	}
+	if story, err = c.Bus.Story(ctx, s.ID); err != nil {
+		return err
+	}
+	if s = call.Read(story); s.Ended == nil && !s.Waiting() {
+		return nil // somebody else was at it
+	}
+	return c.giveBack(ctx, s)
+}
+
+// giveBack takes from a call that has ended, or waits, what only a call under way needs.
+func (c *Control) giveBack(ctx context.Context, s *call.State) error {
+	if a := s.Current(); a.Dial == nil {
+		if err := c.Admission.Unclaim(ctx, s.Requested.GetTo(), s.ID, dialNumber(s, nil)); err != nil {
+			return err
+		}
+	}
+	return c.Admission.Release(ctx, s.ID)
+}
+
+// later has a call wait until policy may allow it, if that is still in its time.
+func (c *Control) later(ctx context.Context, story *bus.Story, v policy.Verdict) error {
+	s := call.Read(story)
+	if v.Until.IsZero() || v.Until.After(s.Requested.GetNotAfter().AsTime()) {
+		return c.refuse(ctx, story, v)
+	}
+	return c.Timers.Set(ctx, timer.ID{Name: dueTimer, CallID: s.ID, N: nextAttempt(s)}, v.Until)
+}
+
+// refuse ends a call that policy does not allow.
+func (c *Control) refuse(ctx context.Context, story *bus.Story, v policy.Verdict) error {
+	_, err := c.Bus.DecideOn(ctx, story, func(now *bus.Story) (proto.Message, error) {
+		if s := call.Read(now); s.Ended != nil || s.Dialling() != nil {
+			return nil, nil
+		}
+		return ended(callv1.Outcome_OUTCOME_REFUSED, NotAllowed, fmt.Sprintf("%s: %s", v.Rule, v.Detail)), nil
+	})
+	return err
+}
+
+// dueFrom is from when on a call's next attempt may begin. It is not wanted where none waits for its turn.
+func dueFrom(s *call.State) (at time.Time, wanted bool) {
+	if !s.Waiting() {
+		return time.Time{}, false
+	}
+	failed := s.Failure()
+	if failed == nil || failed.DialFailed.GetCause() == call.PutOff {
+		return s.Requested.GetNotBefore().AsTime(), true
+	}
+	return RetryAt(s)
+}
+
+// nextAttempt is the number of the attempt for which a call waits.
+func nextAttempt(s *call.State) uint32 {
+	if a := s.Current(); a.AskedAt.IsZero() {
+		return a.N
+	}
+	return s.Current().N + 1
+}
+
+// dialNumber counts the dials of a call that called somebody, up to that of an attempt, or to the next one.
+func dialNumber(s *call.State, attempt *call.Attempt) uint32 {
+	n := uint32(1)
+	for _, a := range s.Attempts {
+		if attempt != nil && a.N >= attempt.N {
+			break
+		}
+		if a.Dial != nil && !nobodyCalled(a) {
+			n++
+		}
+	}
+	return n
+}
