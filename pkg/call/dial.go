@@ -67,6 +67,14 @@ func (s *State) Callee(a *Attempt) *Leg {
 	return first
 }
 
+// Session is the session id of the person whom the attempt has called, or empty while it is not known.
+func (s *State) Session(a *Attempt) string {
+	if leg := s.Callee(a); leg != nil {
+		return leg.Session
+	}
+	return a.Dialled.GetSessionId()
+}
+
 // Reached gives the leg of the called person who has answered, whether still there or not; or nil. A machine that took
 // the call, and who answered when we were hanging up, are not reached.
 func (s *State) Reached() *Leg {
@@ -89,14 +97,4 @@ func (s *State) Reached() *Leg {
 // before orders legs by when they were first heard of.
 func (l *Leg) before(other *Leg) bool {
 	return l.Since.Before(other.Since) || l.Since.Equal(other.Since) && l.Session < other.Session
-}
-
-// Dials counts how often somebody was, or may have been, dialled.
-func (s *State) Dials() (n uint32) {
-	for _, a := range s.Attempts {
-		if a.Dial != nil {
-			n++
-		}
-	}
-	return n
 }

@@ -32,7 +32,7 @@ type Agent struct {
 	Dial              string  `yaml:"dial"`                // who dials: trunkline or bot
 	DialoutSettings   string  `yaml:"dialout_settings"`    // the shape in which a bot that dials is told whom: object or list
 	CallerID          string  `yaml:"caller_id"`           // Daily's id of the number to call from; empty: Daily chooses
-	MaxDialouts       int     `yaml:"max_dialouts"`        // at once; 0: as many as policy lets
+	MaxDialouts       int     `yaml:"max_dialouts"`        // at once; 0: as many as it has slots
 	DialoutsPerSecond float64 `yaml:"dialouts_per_second"` // begun; 0: as many as policy lets
 }
 

@@ -28,6 +28,7 @@ func Options(gate *auth.Gate, log *slog.Logger) connect.HandlerOption {
 	return connect.WithHandlerOptions(
 		gate.Option(),
 		connect.WithReadMaxBytes(maxRequest),
+		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}),
 		connect.WithRecover(func(_ context.Context, spec connect.Spec, _ http.Header, what any) error {
 			log.Error("an RPC has panicked", "procedure", spec.Procedure, "panic", what, "stack", string(debug.Stack()))
 			return connect.NewError(connect.CodeInternal, errors.New("internal error; the log tells more"))

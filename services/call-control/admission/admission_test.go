@@ -72,10 +72,11 @@ func TestTheCapHoldsWhenAllAskAtOnce(t *testing.T) {
 		if len(talks) > places {
 			t.Fatalf("%d calls at a time", len(talks))
 		}
+		if took := w.time().Sub(epoch); took > time.Minute {
+			t.Fatalf("after %s %d calls still wait", took, len(line))
+		}
 	}
-	if took := w.time().Sub(epoch); took > time.Minute {
-		t.Errorf("the last of %d calls began after %s", calls, took)
-	}
+	t.Logf("all of them began within %s", w.time().Sub(epoch))
 }
 
 func TestTheCapHoldsWhileCallsComeAndGo(t *testing.T) {
@@ -83,7 +84,7 @@ func TestTheCapHoldsWhileCallsComeAndGo(t *testing.T) {
 	w := newWorld(t, admission.Limits{
 		Concurrent: places, Agents: map[string]admission.AgentLimits{"sales": {Concurrent: ownPlaces}},
 	}, 0)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a place that gets lost would have them ask for ever
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // a place that gets lost would have them ask for ever
 	defer cancel()
 	var all, own, allMost, ownMost atomic.Int32
 	took := together(calls, func(i int) {
@@ -197,7 +198,7 @@ func TestARateIsNeverExceededAndIsUsed(t *testing.T) {
 	}{
 		"in all":                {admission.Limits{PerSecond: 20}, 200, 20, 0, punctual},
 		"by timers":             {admission.Limits{PerSecond: 20}, 200, 20, 0, timers},
-		"by clocks that differ": {admission.Limits{PerSecond: 20}, 300, 20, 100 * time.Millisecond, timers},
+		"by clocks that differ": {admission.Limits{PerSecond: 20}, 300, 20, 100 * time.Millisecond, punctual},
 		"faster than looks are given to who waits for a place": {admission.Limits{PerSecond: 100, Concurrent: 1000}, 1000, 100, 0, timers},
 		"one a second":           {admission.Limits{PerSecond: 1}, 30, 1, 0, timers},
 		"one in two seconds":     {admission.Limits{PerSecond: .5}, 20, .5, 0, timers},

@@ -53,7 +53,7 @@ type limit struct {
 func newLimit(scope, prefix string, concurrent int, perSecond float64) limit {
 	return limit{
 		scope: scope, prefix: prefix, concurrent: concurrent, perSecond: perSecond,
-		burst: 1 + 2*perSecond,
+		burst: 1 + perSecond*late.Seconds(),
 		rate:  perSecond * (window - late).Seconds() / (window + skew).Seconds(),
 	}
 }

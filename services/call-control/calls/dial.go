@@ -152,10 +152,9 @@ func (c *Control) DialDoubt(ctx context.Context, f timer.Fired) error {
 	if s.Ended != nil || s.Reached() != nil || a == nil || a.Dial == nil || a.DialFailed != nil {
 		return nil
 	}
-	leg := s.Callee(a)
-	session, rings := a.Dialled.GetSessionId(), a.DialledAt
-	if leg != nil {
-		session, rings = leg.Session, leg.Since
+	session, rings := s.Session(a), a.DialledAt
+	if leg := s.Callee(a); leg != nil {
+		rings = leg.Since
 	}
 	until := rings.Add(s.Requested.GetRingTimeout().AsDuration())
 	if session == "" {
@@ -207,11 +206,8 @@ func (c *Control) hangUp(ctx context.Context, a *call.Attempt, session string) e
 func (c *Control) hangUpAll(ctx context.Context, s *call.State) error {
 	var errs []error
 	for _, a := range s.Attempts {
-		if a.Dialled == nil {
-			continue
-		}
-		if leg := s.Callee(a); leg == nil || !leg.Gone {
-			errs = append(errs, c.hangUp(ctx, a, a.Dialled.GetSessionId()))
+		if leg := s.Callee(a); a.Dial != nil && s.Session(a) != "" && (leg == nil || !leg.Gone) {
+			errs = append(errs, c.hangUp(ctx, a, s.Session(a)))
 		}
 	}
 	return errors.Join(errs...)

@@ -5,6 +5,7 @@
 package calls
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"time"
@@ -71,6 +72,7 @@ func serve(ctx context.Context, env *app.Env) error {
 	group.Go(func() error {
 		return env.Timers.Run(ctx, map[string]timer.Handler{limitTimer: c.Limit, dueTimer: c.Due, turnTimer: c.Turn, dialTimer: c.DialDoubt})
 	})
+	group.Go(func() error { return c.sweep(ctx, sweepEvery) })
 	group.Go(func() error { return c.Policy.Watch(ctx, env.Log, policy.Interval) })
 	group.Go(func() error { return env.Bus.Follow(ctx, view.See, env.Ready.Yes) })
 	group.Go(func() error { return env.HTTP(ctx, "control", env.Config.Listen.Control, mux) })
@@ -105,7 +107,7 @@ func limitsOf(cfg *config.Config) admission.Limits {
 		PerNumber: cfg.Policy.PerNumber.Calls, Window: cfg.Policy.PerNumber.Window,
 	}
 	for name, agent := range cfg.Agents {
-		limits.Agents[name] = admission.AgentLimits{Concurrent: agent.MaxDialouts, PerSecond: agent.DialoutsPerSecond}
+		limits.Agents[name] = admission.AgentLimits{Concurrent: cmp.Or(agent.MaxDialouts, agent.Slots), PerSecond: agent.DialoutsPerSecond}
 	}
 	return limits
 }

@@ -28,7 +28,7 @@ import (
 
 const (
 	maxMetadata = 16 << 10 // bytes, as protobuf has them
-	// keptFor is how long before the stream forgets a call it must have begun, so that its story is whole.
+	// keptFor is how long before the stream forgets a call its last attempt must have begun, so that its story is whole.
 	keptFor = 24 * time.Hour
 )
 
@@ -112,7 +112,8 @@ func (r *rpc) wanted(req *controlv1.StartCallRequest, now time.Time) (*callv1.Ca
 	if req.NotAfter != nil {
 		notAfter = req.NotAfter.AsTime()
 	}
-	latest := now.Add(r.Config.NATS.MaxAge - keptFor)
+	longest := cmp.Or(req.GetMaxDuration().AsDuration(), out.MaxDuration)
+	latest := now.Add(r.Config.NATS.MaxAge - max(keptFor, longest+time.Hour))
 	if req.NotAfter == nil && notAfter.After(latest) {
 		notAfter = latest
 	}
@@ -138,7 +139,7 @@ func (r *rpc) wanted(req *controlv1.StartCallRequest, now time.Time) (*callv1.Ca
 		IdempotencyKey: req.GetIdempotencyKey(), To: req.GetTo(), Agent: req.GetAgent(), Metadata: req.GetMetadata(),
 		CallerId:  cmp.Or(req.GetCallerId(), agent.CallerID),
 		NotBefore: timestamppb.New(notBefore), NotAfter: timestamppb.New(notAfter),
-		MaxDuration:  durationpb.New(cmp.Or(req.GetMaxDuration().AsDuration(), out.MaxDuration)),
+		MaxDuration:  durationpb.New(longest),
 		RingTimeout:  durationpb.New(cmp.Or(req.GetRingTimeout().AsDuration(), out.RingTimeout)),
 		AnswerBudget: durationpb.New(out.AnswerBudget), Retries: retries, BotDials: agent.Dial == config.DialsByBot,
 	}, nil

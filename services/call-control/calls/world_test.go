@@ -34,13 +34,14 @@ type world struct {
 	key                           string // for everything
 	client                        controlv1connect.CallServiceClient
 	stop                          func() // ends call-control and waits for it
+	change                        []func(*config.Config)
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, change ...func(*config.Config)) *world {
 	t.Helper()
 	server := bustest.Start(t)
 	w := newWorldWithout(t, server.Setup(calls.Service.Needs))
-	w.nats = server.ClientURL()
+	w.nats, w.change = server.ClientURL(), change
 	w.key = w.newKey("test", auth.Admin)
 	w.start()
 	return w
@@ -81,6 +82,9 @@ func (w *world) start() {
 	w.t.Helper()
 	cfg := config.Default()
 	cfg.NATS.URL = w.nats
+	for _, f := range w.change {
+		f(cfg)
+	}
 	control, admin := listen(w.t), listen(w.t)
 	w.url = "http://" + control.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())

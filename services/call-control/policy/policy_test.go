@@ -3,6 +3,7 @@
 package policy_test
 
 import (
+	"os"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -48,33 +49,32 @@ func TestJudge(t *testing.T) {
 		rule     string
 		detail   string
 	}{
-		"allowed":                        {usual, california, policy.Allow, "", ""},
-		"in another country":             {usual, london, policy.Allow, "", ""},
-		"default deny":                   {config.Policy{}, california, policy.Refuse, "country", "policy.countries names none: nobody may be called"},
-		"not among the countries":        {usual, "+4930123456", policy.Refuse, "country", "belongs to DE; policy.countries has US, GB, PT"},
-		"Canada is not the US":           {usual, "+14165550123", policy.Refuse, "country", "belongs to CA; policy.countries has US, GB, PT"},
-		"Puerto Rico is not the US":      {usual, "+17873331234", policy.Refuse, "country", "belongs to PR; policy.countries has US, GB, PT"},
-		"a satellite phone":              {usual, "+881612345678", policy.Refuse, "country", "belongs to no country"},
-		"a blocked prefix":               {usual, "+19175550123", policy.Refuse, "prefix", "begins with +1917"},
-		"another blocked prefix":         {usual, "+447400123456", policy.Refuse, "prefix", "begins with +447"},
-		"premium rate":                   {usual, "+19005550123", policy.Refuse, "premium", "is a premium-rate number"},
-		"shared cost":                    {config.Policy{Countries: []string{"FR"}}, "+33810123456", policy.Refuse, "premium", "is a shared-cost number"},
-		"on the list":                    {usual, "+12125550199", policy.Refuse, "do_not_call", "is on the do-not-call list"},
-		"beside one on the list":         {usual, "+12125550198", policy.Allow, "", ""},
-		"nobody's number":                {usual, "+15555550100", policy.Refuse, "number", "+1********00 is not a number that anybody can have"},
-		"too short":                      {usual, "+1415555", policy.Refuse, "number", "+1****55 is not a number that anybody can have"},
-		"no country code that there is":  {usual, "+9991234567", policy.Refuse, "number", "+********67 is not in E.164: a plus, the country code and the number, digits alone"},
-		"without a country code":         {usual, "4155550123", policy.Refuse, "number", "********23 is not in E.164: a plus, the country code and the number, digits alone"},
-		"with blanks":                    {usual, "+1 415 555 0123", policy.Refuse, "number", "+1***********23 is not in E.164: a plus, the country code and the number, digits alone"},
-		"with a trunk prefix":            {usual, "+4402079460000", policy.Refuse, "number", "+44*********00 is not in E.164: it has digits that are dialled within its country only"},
-		"a SIP URI":                      {usual, "sip:+14155550123@example.com", policy.Refuse, "number", "sip:+1********23@example.com is a SIP URI; only phone numbers are called"},
-		"nothing":                        {usual, "", policy.Refuse, "number", "there is no number"},
-		"an emergency":                   {usual, "911", policy.Refuse, "number", "*** is not in E.164: a plus, the country code and the number, digits alone"},
-		"an emergency as E.164":          {usual, "+1911", policy.Refuse, "number", "+1*** is not in E.164: a plus, the country code and the number, digits alone"},
-		"a whole number as its prefix":   {config.Policy{Countries: []string{"US"}, BlockedPrefixes: []string{california}}, california, policy.Refuse, "prefix", "begins with +1********23"},
-		"after hours":                    {config.Policy{Countries: []string{"US"}, Hours: config.Hours{From: "09:00", To: "20:00"}}, california, policy.Wait, "hours", "it is Wed 05:00 in America/Los_Angeles; the hours are 09:00 to 20:00"},
-		"refused, whatever the hours":    {config.Policy{Hours: config.Hours{From: "09:00", To: "20:00"}}, california, policy.Refuse, "country", "policy.countries names none: nobody may be called"},
-		"hours, where nobody knows them": {config.Policy{Countries: []string{"001"}, Hours: config.Hours{From: "09:00", To: "20:00"}}, "+881612345678", policy.Refuse, "country", "belongs to no country"},
+		"allowed":                       {usual, california, policy.Allow, "", ""},
+		"in another country":            {usual, london, policy.Allow, "", ""},
+		"default deny":                  {config.Policy{}, california, policy.Refuse, "country", "policy.countries names none: nobody may be called"},
+		"not among the countries":       {usual, "+4930123456", policy.Refuse, "country", "belongs to DE; policy.countries has US, GB, PT"},
+		"Canada is not the US":          {usual, "+14165550123", policy.Refuse, "country", "belongs to CA; policy.countries has US, GB, PT"},
+		"Puerto Rico is not the US":     {usual, "+17873331234", policy.Refuse, "country", "belongs to PR; policy.countries has US, GB, PT"},
+		"a satellite phone":             {usual, "+881612345678", policy.Refuse, "country", "belongs to no country"},
+		"a blocked prefix":              {usual, "+19175550123", policy.Refuse, "prefix", "begins with +1917"},
+		"another blocked prefix":        {usual, "+447400123456", policy.Refuse, "prefix", "begins with +447"},
+		"premium rate":                  {usual, "+19005550123", policy.Refuse, "premium", "is a premium-rate number"},
+		"shared cost":                   {config.Policy{Countries: []string{"FR"}}, "+33810123456", policy.Refuse, "premium", "is a shared-cost number"},
+		"on the list":                   {usual, "+12125550199", policy.Refuse, "do_not_call", "is on the do-not-call list"},
+		"beside one on the list":        {usual, "+12125550198", policy.Allow, "", ""},
+		"nobody's number":               {usual, "+15555550100", policy.Refuse, "number", "+1********00 is not a number that anybody can have"},
+		"too short":                     {usual, "+1415555", policy.Refuse, "number", "+1****55 is not a number that anybody can have"},
+		"no country code that there is": {usual, "+9991234567", policy.Refuse, "number", "+********67 is not in E.164: a plus, the country code and the number, digits alone"},
+		"without a country code":        {usual, "4155550123", policy.Refuse, "number", "********23 is not in E.164: a plus, the country code and the number, digits alone"},
+		"with blanks":                   {usual, "+1 415 555 0123", policy.Refuse, "number", "+1***********23 is not in E.164: a plus, the country code and the number, digits alone"},
+		"with a trunk prefix":           {usual, "+4402079460000", policy.Refuse, "number", "+44*********00 is not in E.164: it has digits that are dialled within its country only"},
+		"a SIP URI":                     {usual, "sip:+14155550123@example.com", policy.Refuse, "number", "sip:+1********23@example.com is a SIP URI; only phone numbers are called"},
+		"nothing":                       {usual, "", policy.Refuse, "number", "there is no number"},
+		"an emergency":                  {usual, "911", policy.Refuse, "number", "*** is not in E.164: a plus, the country code and the number, digits alone"},
+		"an emergency as E.164":         {usual, "+1911", policy.Refuse, "number", "+1*** is not in E.164: a plus, the country code and the number, digits alone"},
+		"a whole number as its prefix":  {config.Policy{Countries: []string{"US"}, BlockedPrefixes: []string{california}}, california, policy.Refuse, "prefix", "begins with +1********23"},
+		"after hours":                   {config.Policy{Countries: []string{"US"}, Hours: config.Hours{From: "09:00", To: "20:00"}}, california, policy.Wait, "hours", "it is Wed 05:00 in America/Los_Angeles; the hours are 09:00 to 20:00"},
+		"refused, whatever the hours":   {config.Policy{Hours: config.Hours{From: "09:00", To: "20:00"}}, california, policy.Refuse, "country", "policy.countries names none: nobody may be called"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			verdicts := newPolicy(t, c.cfg).Judge(c.number, noon)
@@ -83,6 +83,62 @@ func TestJudge(t *testing.T) {
 				t.Errorf("got %v by %q: %q\nall: %+v", got.Decision, got.Rule, got.Detail, verdicts)
 			}
 		})
+	}
+}
+
+// Where a number is decides what the clock shows; where nobody knows, it is not called.
+func TestHoursOfNumbers(t *testing.T) {
+	day := config.Hours{From: "09:00", To: "20:00"}
+	for name, c := range map[string]struct {
+		hours    config.Hours
+		number   string
+		at       string
+		decision policy.Decision
+		detail   string
+		until    string
+	}{
+		"one zone":                          {day, newYork, "2026-07-15T09:00:00-04:00", policy.Allow, "it is Wed 09:00 in America/New_York", ""},
+		"too early":                         {day, newYork, "2026-07-15T08:59:00-04:00", policy.Wait, "it is Wed 08:59 in America/New_York; the hours are 09:00 to 20:00", "2026-07-15T13:00:00Z"},
+		"on Friday evening":                 {config.Hours{From: "09:00", To: "20:00", Days: []string{"mon", "fri"}}, california, "2026-07-17T20:00:00-07:00", policy.Wait, "it is Fri 20:00 in America/Los_Angeles; the hours are 09:00 to 20:00, mon fri", "2026-07-20T16:00:00Z"},
+		"when the clock was put forward":    {day, newYork, "2026-03-07T20:30:00-05:00", policy.Wait, "it is Sat 20:30 in America/New_York; the hours are 09:00 to 20:00", "2026-03-08T13:00:00Z"},
+		"several zones, one is too early":   {day, portuguese, "2026-07-15T09:30:00+01:00", policy.Wait, "it is Wed 08:30 in Atlantic/Azores; the hours are 09:00 to 20:00", "2026-07-15T09:00:00Z"},
+		"several zones":                     {day, portuguese, "2026-07-15T10:00:00+01:00", policy.Allow, "within the hours in all of its 2 time zones", ""},
+		"zones that are never open at once": {day, "+18005550123", "2026-07-15T12:00:00-04:00", policy.Refuse, "there is no time at which the hours are kept in all of its 42 time zones", ""},
+		"no known zone":                     {day, "+881612345678", "2026-07-15T12:00:00Z", policy.Refuse, "its time zone is not known", ""},
+		"no known zone, at any time":        {config.Hours{}, "+881612345678", "2026-07-15T12:00:00Z", policy.Allow, "any time will do", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			at, err := time.Parse(time.RFC3339, c.at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			verdicts := newPolicy(t, config.Policy{Hours: c.hours}).Judge(c.number, at)
+			got := verdicts[len(verdicts)-1]
+			until := ""
+			if !got.Until.IsZero() {
+				until = got.Until.Format(time.RFC3339)
+			}
+			if got.Rule != "hours" || got.Decision != c.decision || got.Detail != c.detail || until != c.until {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+// The table of the documentation has the rules of the code, in their order.
+func TestDocumentation(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/policy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## The rules\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var names []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(section, -1) {
+		names = append(names, row[1])
+	}
+	if !reflect.DeepEqual(names, policy.Rules()) {
+		t.Errorf("docs/policy.md has %v, the code %v", names, policy.Rules())
 	}
 }
 

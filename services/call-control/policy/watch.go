@@ -22,7 +22,7 @@ func (p *Policy) Watch(ctx context.Context, log *slog.Logger, interval time.Dura
 	}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	known, last := p.read, p.read
+	seen := sight{known: p.read, last: p.read}
 	for {
 		select {
 		case <-ctx.Done():
@@ -33,14 +33,24 @@ func (p *Policy) Watch(ctx context.Context, log *slog.Logger, interval time.Dura
 		if err != nil {
 			now = nil
 		}
-		settled := same(now, last)
-		last = now
-		if !settled || same(now, known) {
-			continue
+		if seen.changed(now) {
+			p.reload(ctx, log)
 		}
-		known = now
-		p.reload(ctx, log)
 	}
+}
+
+// A sight is what was seen of a file, nil for nothing.
+type sight struct{ known, last os.FileInfo }
+
+// changed reports, once, that the file is another and has stayed as it is since the last look.
+func (s *sight) changed(now os.FileInfo) bool {
+	settled := same(now, s.last)
+	s.last = now
+	if !settled || same(now, s.known) {
+		return false
+	}
+	s.known = now
+	return true
 }
 
 func (p *Policy) reload(ctx context.Context, log *slog.Logger) {

@@ -208,6 +208,7 @@ func (s *Stack) newSim(o Options) *sim.Sim {
 	cfg.Numbers = []sim.Number{{
 		Number: "*", WebhookURL: s.URLs["ingress"] + s.Config.Ingress.DialinPaths[0], HMAC: s.Secrets.DailyPinlessHMAC[0].Reveal(),
 	}}
+	cfg.Budgets.Dial.Limit = s.Config.Daily.Budget.DialsPer5s
 	if o.Sim != nil {
 		o.Sim(&cfg)
 	}

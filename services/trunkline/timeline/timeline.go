@@ -23,7 +23,9 @@ func Rows(story *controlv1.GetCallResponse, row func(cells ...any)) {
 }
 
 // told are the fields worth a person's attention.
-var told = []string{"agent", "from", "to", "room", "slot", "handle", "sign", "status", "reason", "outcome", "place", "gone", "userId"}
+var told = []string{
+	"agent", "from", "to", "requestedBy", "room", "slot", "handle", "sign", "status", "cause", "outcome", "reason", "detail", "place", "gone", "userId",
+}
 
 func what(data *anypb.Any) string {
 	m, err := data.UnmarshalNew()
