@@ -58,23 +58,24 @@ func serve(ctx context.Context, env *app.Env) error {
 	if err != nil {
 		return err
 	}
+	group, ctx := errgroup.WithContext(ctx)
 	view := NewView(env.Config.NATS.MaxAge)
 	mux := http.NewServeMux()
 	gate := &auth.Gate{Keys: keys, PerSecond: env.Config.Control.RequestsPerSecond}
-	mux.Handle(controlv1connect.NewCallServiceHandler(&rpc{Control: c, view: view}, edge.Options(gate, env.Log)))
+	path, handler := controlv1connect.NewCallServiceHandler(&rpc{Control: c, view: view, watching: newWatching(ctx)}, edge.Options(gate, env.Log))
+	mux.Handle(path, impatient(handler))
 	// Reflection needs no key: what it tells is the contract, which is public.
 	reflector := grpcreflect.NewStaticReflector(controlv1connect.CallServiceName)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector))
 
-	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return env.Bus.Consume(ctx, c.Handlers()...) })
 	group.Go(func() error {
 		return env.Timers.Run(ctx, map[string]timer.Handler{limitTimer: c.Limit, dueTimer: c.Due, turnTimer: c.Turn, dialTimer: c.DialDoubt})
 	})
 	group.Go(func() error { return c.sweep(ctx, sweepEvery) })
 	group.Go(func() error { return c.Policy.Watch(ctx, env.Log, policy.Interval) })
-	group.Go(func() error { return env.Bus.Follow(ctx, view.See, env.Ready.Yes) })
+	group.Go(func() error { return env.Bus.Follow(ctx, view.See, func() { view.CaughtUp(); env.Ready.Yes() }) })
 	group.Go(func() error { return env.HTTP(ctx, "control", env.Config.Listen.Control, mux) })
 	return group.Wait()
 }

@@ -3,8 +3,12 @@
 package calls
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -18,75 +22,123 @@ import (
 
 // View is every call as it stands. It is made of the stream anew whenever the process starts.
 type View struct {
-	maxAge time.Duration
+	maxAge   time.Duration
+	hub      *hub
+	caughtUp chan struct{}
 
-	mu    sync.RWMutex
-	order []*entry // by sequence of the first event
-	byID  map[string]*entry
+	mu      sync.RWMutex
+	order   []*entry // by sequence of the first event
+	byID    map[string]*entry
+	running map[string]*entry // those that are not over
+	last    uint64            // seen
 }
 
+// entry is one call.
 type entry struct {
 	seq   uint64
-	call  *controlv1.Call
-	state *call.State // until the call is over
+	call  atomic.Pointer[controlv1.Call] // as it stands: replaced, never changed
+	state *call.State                    // until the call is over
 }
 
 // NewView makes an empty view that forgets calls older than the stream keeps them.
-func NewView(maxAge time.Duration) *View {
-	return &View{maxAge: maxAge, byID: map[string]*entry{}}
+func NewView(maxAge time.Duration) *View { return newView(maxAge, hubKeeps) }
+
+func newView(maxAge time.Duration, keeps int) *View {
+	return &View{
+		maxAge: maxAge, hub: newHub(keeps), caughtUp: make(chan struct{}),
+		byID: map[string]*entry{}, running: map[string]*entry{},
+	}
 }
 
-// See takes an event into account. Events must come in the stream's order.
+// See takes an event into account, and tells those who watch. Events must come in the stream's order.
 func (v *View) See(e *bus.Event) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.last = e.Seq
 	known := v.byID[e.CallID]
 	if known == nil {
-		if _, first := e.Data.(*callv1.CallReceived); !first {
+		if known = begin(e); known == nil {
 			return // the rest of a call whose beginning is no longer kept
 		}
-		known = &entry{seq: e.Seq, state: call.New(e.CallID)}
-		v.byID[e.CallID] = known
-		v.order = append(v.order, known)
 		v.forget(e.Time.Add(-v.maxAge))
+		v.byID[e.CallID], v.running[e.CallID] = known, known
+		v.order = append(v.order, known)
 	}
+	t := known.see(e)
 	if known.state == nil {
-		return
+		delete(v.running, e.CallID)
 	}
-	known.state.Apply(e)
-	known.call = Describe(known.state)
-	if known.state.Ended != nil {
-		known.state = nil
+	v.hub.put(t)
+}
+
+// CaughtUp says that all that was stored at the start has been seen. Until then nobody can watch.
+func (v *View) CaughtUp() { close(v.caughtUp) }
+
+// begin makes a call of its first event, which is not seen yet, and nothing of another.
+func begin(e *bus.Event) *entry {
+	switch e.Data.(type) {
+	case *callv1.CallReceived, *callv1.CallRequested:
+		return &entry{seq: e.Seq, state: call.New(e.CallID)}
 	}
+	return nil
+}
+
+// see takes an event of the call into account. What comes after the end changes nothing.
+func (c *entry) see(e *bus.Event) *told {
+	was := c.call.Load()
+	if c.state != nil {
+		c.state.Apply(e)
+		c.call.Store(Describe(c.state))
+		if c.state.Ended != nil {
+			c.state = nil
+		}
+	}
+	return newTold(e, was, c.call.Load())
 }
 
 func (v *View) forget(before time.Time) {
-	for len(v.order) > 0 && v.order[0].call != nil && v.order[0].call.GetReceived().AsTime().Before(before) {
-		delete(v.byID, v.order[0].call.GetId())
+	for len(v.order) > 0 {
+		old := v.order[0].call.Load()
+		if !old.GetReceived().AsTime().Before(before) {
+			return
+		}
+		delete(v.byID, old.GetId())
+		delete(v.running, old.GetId())
 		v.order = v.order[1:]
 	}
 }
 
-// List gives up to n calls that began before a sequence, the latest first, and the sequence at which to go on, 0 at the
-// end. A state that is not unspecified is the only one given.
-func (v *View) List(n int, before uint64, state controlv1.State) (calls []*controlv1.Call, next uint64) {
+// List gives up to n calls that began before a sequence and are wanted, the latest first, and the sequence at which to
+// go on, 0 at the end.
+func (v *View) List(n int, before uint64, wanted func(*controlv1.Call) bool) (calls []*controlv1.Call, next uint64) {
 	v.mu.RLock()
-	defer v.mu.RUnlock()
-	end := len(v.order)
+	order := v.order // what is in it stays there: it can be gone through while events come
+	v.mu.RUnlock()
 	if before > 0 {
-		end = sort.Search(len(v.order), func(i int) bool { return v.order[i].seq >= before })
+		order = order[:sort.Search(len(order), func(i int) bool { return order[i].seq >= before })]
 	}
-	for i := end - 1; i >= 0; i-- {
-		e := v.order[i]
-		if state != controlv1.State_STATE_UNSPECIFIED && e.call.GetState() != state {
+	for _, e := range slices.Backward(order) {
+		c := e.call.Load()
+		if !wanted(c) {
 			continue
 		}
 		if len(calls) == n {
 			return calls, next
 		}
-		calls, next = append(calls, proto.CloneOf(e.call)), e.seq
+		calls, next = append(calls, proto.CloneOf(c)), e.seq
 	}
 	return calls, 0
+}
+
+// Running gives the calls that are not over, the oldest first, and the sequence of the last event that was seen. They
+// must not be changed.
+func (v *View) Running() (calls []*controlv1.Call, last uint64) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, e := range slices.SortedFunc(maps.Values(v.running), func(a, b *entry) int { return cmp.Compare(a.seq, b.seq) }) {
+		calls = append(calls, e.call.Load())
+	}
+	return calls, v.last
 }
 
 // Describe makes of a call's state what is told about it.

@@ -33,6 +33,15 @@ func seen(maxAge time.Duration, events ...*bus.Event) *calls.View {
 	return v
 }
 
+func every(*controlv1.Call) bool { return true }
+
+// in is the calls in a state, or all.
+func in(state controlv1.State) func(*controlv1.Call) bool {
+	return func(c *controlv1.Call) bool {
+		return state == controlv1.State_STATE_UNSPECIFIED || c.GetState() == state
+	}
+}
+
 func of(callID string, m proto.Message) *bus.Event { return &bus.Event{CallID: callID, Data: m} }
 
 func ids(list []*controlv1.Call) []string {
@@ -47,7 +56,7 @@ func TestAViewFollowsACall(t *testing.T) {
 	v := calls.NewView(week)
 	step := func(m proto.Message, after time.Duration) *controlv1.Call {
 		v.See(&bus.Event{CallID: "call", Data: m, Seq: uint64(after) + 1, Time: noon.Add(after)})
-		list, _ := v.List(10, 0, controlv1.State_STATE_UNSPECIFIED)
+		list, _ := v.List(10, 0, every)
 		if len(list) != 1 {
 			t.Fatalf("%d calls", len(list))
 		}
@@ -73,6 +82,26 @@ func TestAViewFollowsACall(t *testing.T) {
 	}
 	if late := step(&callv1.AttemptRequested{Attempt: 3, Agent: "late"}, 2*time.Minute); !proto.Equal(late, over) {
 		t.Errorf("a late event has changed %v into %v", over, late)
+	}
+}
+
+func TestAViewHasCallsOfBothKinds(t *testing.T) {
+	v := seen(week, of("in", comesIn(time.Minute, time.Hour)), of("out", &callv1.CallRequested{Agent: "sales"}), of("lost", &callv1.BotReady{Attempt: 1}), of("out", &callv1.BotReady{Attempt: 1}))
+	if list, _ := v.List(10, 0, every); !slices.Equal(ids(list), []string{"out", "in"}) || !list[0].GetReceived().AsTime().Equal(noon.Add(time.Second)) {
+		t.Errorf("calls %v", list)
+	}
+}
+
+func TestWhatRunsIsWhatIsNotOver(t *testing.T) {
+	v := seen(week,
+		of("a", comesIn(time.Minute, time.Hour)), of("b", comesIn(time.Minute, time.Hour)), of("c", comesIn(time.Minute, time.Hour)),
+		of("b", &callv1.CallEnded{}), of("b", &callv1.RoomReleased{}), of("d", &callv1.CallRequested{}), of("unknown", &callv1.BotReady{Attempt: 1}))
+	if running, last := v.Running(); !slices.Equal(ids(running), []string{"a", "c", "d"}) || last != 7 {
+		t.Errorf("%v at %d", ids(running), last)
+	}
+	v.See(&bus.Event{CallID: "late", Seq: 8, Time: noon.Add(week + 2*time.Second), Data: comesIn(time.Minute, time.Hour)})
+	if running, last := v.Running(); !slices.Equal(ids(running), []string{"c", "d", "late"}) || last != 8 {
+		t.Errorf("%v at %d, once the stream has forgotten some", ids(running), last)
 	}
 }
 
@@ -103,7 +132,7 @@ func TestAListHasTheLatestFirstAndGoesOnWhereItStopped(t *testing.T) {
 		var got [][]string
 		for before, more := uint64(0), true; more; more = before > 0 {
 			var list []*controlv1.Call
-			list, before = v.List(c.size, before, c.state)
+			list, before = v.List(c.size, before, in(c.state))
 			got = append(got, ids(list))
 		}
 		if fmt.Sprint(got) != fmt.Sprint(c.want) {
@@ -114,14 +143,14 @@ func TestAListHasTheLatestFirstAndGoesOnWhereItStopped(t *testing.T) {
 
 func TestAPageIsNotMovedByNewCalls(t *testing.T) {
 	v := seen(week, of("a", comesIn(time.Minute, time.Hour)), of("b", comesIn(time.Minute, time.Hour)), of("c", comesIn(time.Minute, time.Hour)))
-	first, next := v.List(2, 0, controlv1.State_STATE_UNSPECIFIED)
+	first, next := v.List(2, 0, every)
 	v.See(&bus.Event{CallID: "d", Seq: 4, Time: noon.Add(time.Hour), Data: comesIn(time.Minute, time.Hour)})
-	second, end := v.List(2, next, controlv1.State_STATE_UNSPECIFIED)
+	second, end := v.List(2, next, every)
 	if got := append(ids(first), ids(second)...); !slices.Equal(got, []string{"c", "b", "a"}) || end != 0 {
 		t.Errorf("%v, then %d", got, end)
 	}
 	first[0].Agent = "changed by whoever asked"
-	if list, _ := v.List(4, 0, controlv1.State_STATE_UNSPECIFIED); list[1].GetAgent() != "sales" {
+	if list, _ := v.List(4, 0, every); list[1].GetAgent() != "sales" {
 		t.Error("what was given out is the view's own")
 	}
 }
@@ -132,11 +161,11 @@ func TestAViewForgetsWhatTheStreamDoes(t *testing.T) {
 	late := of("late", comesIn(time.Minute, time.Hour))
 	late.Time = noon
 	v := seen(week, old, young, of("old", &callv1.CallEnded{}), of("unknown", &callv1.BotReady{Attempt: 1}), late)
-	if list, _ := v.List(10, 0, controlv1.State_STATE_UNSPECIFIED); !slices.Equal(ids(list), []string{"late", "young"}) {
+	if list, _ := v.List(10, 0, every); !slices.Equal(ids(list), []string{"late", "young"}) {
 		t.Errorf("calls %v", ids(list))
 	}
 	v.See(&bus.Event{CallID: "old", Seq: 6, Time: noon, Data: &callv1.RoomReleased{}})
-	if list, _ := v.List(10, 0, controlv1.State_STATE_UNSPECIFIED); len(list) != 2 {
+	if list, _ := v.List(10, 0, every); len(list) != 2 {
 		t.Errorf("calls %v", ids(list))
 	}
 }
@@ -167,9 +196,16 @@ func TestAViewMadeAnewIsWhatItWas(t *testing.T) {
 func follow(t *testing.T, b *bus.Bus) *calls.View {
 	t.Helper()
 	v := calls.NewView(week)
+	followInto(t, b, v)
+	return v
+}
+
+// followInto has a view see the stream, and waits until it has seen what is there.
+func followInto(t *testing.T, b *bus.Bus, v *calls.View) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	caughtUp, done := make(chan struct{}), make(chan error, 1)
-	go func() { done <- b.Follow(ctx, v.See, func() { close(caughtUp) }) }()
+	go func() { done <- b.Follow(ctx, v.See, func() { v.CaughtUp(); close(caughtUp) }) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -177,7 +213,6 @@ func follow(t *testing.T, b *bus.Bus) *calls.View {
 		}
 	})
 	<-caughtUp
-	return v
 }
 
 // awaitCall waits until a view has a call and gives all that it has.
@@ -185,7 +220,7 @@ func awaitCall(t *testing.T, v *calls.View, id string) []*controlv1.Call {
 	t.Helper()
 	var list []*controlv1.Call
 	eventually(t, "the view has call "+id, func() bool {
-		list, _ = v.List(100, 0, controlv1.State_STATE_UNSPECIFIED)
+		list, _ = v.List(100, 0, every)
 		return len(list) > 0 && list[0].GetId() == id
 	})
 	return list

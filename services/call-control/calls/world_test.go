@@ -118,9 +118,9 @@ func (w *world) publish(callID string, events ...proto.Message) {
 		switch m.(type) {
 		case *callv1.CallReceived, *callv1.DialinReady, *callv1.LegConnected, *callv1.LegEnded, *callv1.LegFailed, *callv1.ParticipantLeft:
 			by = w.ingress
-		case *callv1.RoomReady, *callv1.RoomFailed, *callv1.LegSeen, *callv1.LegLost:
+		case *callv1.RoomReady, *callv1.RoomFailed, *callv1.RoomReleased, *callv1.LegSeen, *callv1.LegLost:
 			by = w.rooms
-		case *callv1.CallEnded, *callv1.CallConnected, *callv1.AttemptRequested:
+		case *callv1.CallRequested, *callv1.CallEnded, *callv1.CallConnected, *callv1.AttemptRequested:
 			by = w.control
 		}
 		if _, err := by.Publish(w.t.Context(), callID, m); err != nil {

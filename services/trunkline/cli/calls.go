@@ -4,6 +4,7 @@ package cli
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -21,13 +22,14 @@ func callsCommand() *cobra.Command {
 	var c control
 	cmd := &cobra.Command{Use: "calls", Short: "See what became of calls"}
 	c.flags(cmd)
-	cmd.AddCommand(callsListCommand(&c), callsShowCommand(&c))
+	cmd.AddCommand(callsListCommand(&c), callsShowCommand(&c), callsEndCommand(&c))
 	return cmd
 }
 
 func callsListCommand(c *control) *cobra.Command {
 	var out output
-	var limit int32
+	var state, direction, outcome string
+	req := &controlv1.ListCallsRequest{}
 	cmd := &cobra.Command{
 		Use: "ls", Short: "List calls, the latest first", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -35,7 +37,14 @@ func callsListCommand(c *control) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			res, err := client.ListCalls(cmd.Context(), &controlv1.ListCallsRequest{PageSize: limit})
+			if err := errors.Join(
+				value(&req.State, "state", "STATE_", state, controlv1.State_value),
+				value(&req.Direction, "direction", "DIRECTION_", direction, controlv1.Direction_value),
+				value(&req.Outcome, "outcome", "OUTCOME_", outcome, callv1.Outcome_value),
+			); err != nil {
+				return err
+			}
+			res, err := client.ListCalls(cmd.Context(), req)
 			if err != nil {
 				return err
 			}
@@ -48,7 +57,12 @@ func callsListCommand(c *control) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().Int32VarP(&limit, "limit", "n", 50, "at most this many")
+	cmd.Flags().Int32VarP(&req.PageSize, "limit", "n", 50, "at most this many")
+	cmd.Flags().StringVar(&state, "state", "", "only calls in this state, such as connected or ended")
+	cmd.Flags().StringVar(&direction, "direction", "", "only dial-in or dial-out")
+	cmd.Flags().StringVar(&req.Agent, "agent", "", "only this agent's calls")
+	cmd.Flags().StringVar(&req.Number, "number", "", "only calls from or to this number")
+	cmd.Flags().StringVar(&outcome, "outcome", "", "only calls with this outcome, such as completed or missed")
 	out.flag(cmd)
 	return cmd
 }
@@ -90,6 +104,19 @@ type plain struct{ proto.Message }
 
 func (p plain) MarshalJSON() ([]byte, error) {
 	return protojson.MarshalOptions{EmitUnpopulated: true}.Marshal(p.Message)
+}
+
+// value makes connected STATE_CONNECTED, and of dial-in DIRECTION_DIAL_IN. Nothing is left as it is.
+func value[E ~int32](to *E, flag, prefix, text string, known map[string]int32) error {
+	if text == "" {
+		return nil
+	}
+	n := known[prefix+strings.ToUpper(strings.ReplaceAll(text, "-", "_"))]
+	if n == 0 {
+		return fmt.Errorf("--%s: there is no %q", flag, text)
+	}
+	*to = E(n)
+	return nil
 }
 
 // word makes STATE_CONNECTED connected.

@@ -6,6 +6,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"text/tabwriter"
 
@@ -22,7 +23,7 @@ func Main() {
 		Use: "trunkline", Short: "The call plane for Pipecat phone bots on Daily",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(devCommand(), demoCommand(), serveCommand(), setupCommand(), simCommand(), callsCommand(), keysCommand(), dlqCommand(), benchCommand(), natsCommand(), healthCommand(), superviseCommand())
+	root.AddCommand(devCommand(), demoCommand(), serveCommand(), setupCommand(), simCommand(), callCommand(), callsCommand(), policyCommand(), keysCommand(), dlqCommand(), benchCommand(), natsCommand(), healthCommand(), superviseCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "trunkline:", err)
 		os.Exit(1)
@@ -44,17 +45,21 @@ func (o *output) show(cmd *cobra.Command, value any, table func(row func(cells .
 		enc.SetIndent("", "  ")
 		return enc.Encode(value)
 	case "table":
-		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-		table(func(cells ...any) {
-			for i, cell := range cells {
-				if i > 0 {
-					fmt.Fprint(w, "\t")
-				}
-				fmt.Fprint(w, cell)
-			}
-			fmt.Fprintln(w)
-		})
-		return w.Flush()
+		return rows(cmd.OutOrStdout(), table)
 	}
 	return fmt.Errorf("-o: %q is neither table nor json", o.format)
+}
+
+func rows(out io.Writer, table func(row func(cells ...any))) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	table(func(cells ...any) {
+		for i, cell := range cells {
+			if i > 0 {
+				fmt.Fprint(w, "\t")
+			}
+			fmt.Fprint(w, cell)
+		}
+		fmt.Fprintln(w)
+	})
+	return w.Flush()
 }

@@ -73,9 +73,10 @@ Trunkline is up.
   NATS       %s
   API key    %s (%s; in %s)
 
-Place a call:
+Place a call, or have somebody called:
 
   curl -s -d '{"from":"+14155550123","to":"+14155550100","talk":"5s"}' %s/sim/calls
+  trunkline call +14155550123 --agent caller
 
 and look at it with "trunkline calls ls" and "trunkline calls show ID". Ctrl-C ends everything.
 

@@ -3,15 +3,25 @@
 package stack_test
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/bus/bustest"
 	"github.com/trunkline/trunkline/pkg/call"
+	"github.com/trunkline/trunkline/pkg/config"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 	controlv1 "github.com/trunkline/trunkline/proto/gen/trunkline/control/v1"
 	"github.com/trunkline/trunkline/services/daily-sim/sim"
@@ -144,5 +154,156 @@ func TestARequestThatComesOftenIsOneCall(t *testing.T) {
 	w.over(&controlv1.Call{Id: ids[0]})
 	if n := w.Sim.Stats().Dialled[callee]; n != 1 {
 		t.Errorf("dialled %d times", n)
+	}
+}
+
+func TestACallIsEndedAtEachStage(t *testing.T) {
+	w := start(t, bot(10), withPolicy()...)
+	for name, c := range map[string]struct {
+		does    sim.Behaviour
+		in      time.Duration // until it is due
+		at      string        // the event after which it is ended
+		outcome callv1.Outcome
+		dialled int
+	}{
+		"scheduled": {sim.Behaviour{}, time.Hour, "CallRequested", callv1.Outcome_OUTCOME_CANCELLED, 0},
+		"dialled":   {sim.Behaviour{Does: sim.DoesNoAnswer}, 0, "DialStarted.1", callv1.Outcome_OUTCOME_CANCELLED, 1},
+		"talking":   {sim.Behaviour{Does: sim.DoesAnswer}, 0, "CallConnected", callv1.Outcome_OUTCOME_COMPLETED, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := w.t
+			w.t = t
+			defer func() { w.t = before }()
+			w.callees(c.does)
+			dialled := w.Sim.Stats().Dialled[callee]
+			placed := w.starts(&controlv1.StartCallRequest{IdempotencyKey: name, NotBefore: timestamppb.New(time.Now().Add(c.in))})
+			bustest.Expect(t, w.bus, placed.GetId(), c.at)
+			res, err := w.Control().EndCall(t.Context(), &controlv1.EndCallRequest{Id: placed.GetId(), Detail: "no longer needed"})
+			if err != nil || res.GetCall().GetState() != controlv1.State_STATE_ENDED || res.GetCall().GetOutcome() != c.outcome || res.GetCall().GetDetail() != "no longer needed" {
+				t.Errorf("%v, %v", res, err)
+			}
+			if again, err := w.Control().EndCall(t.Context(), &controlv1.EndCallRequest{Id: placed.GetId()}); err != nil || again.GetCall().GetDetail() != "no longer needed" {
+				t.Errorf("once more: %v, %v", again, err)
+			}
+			w.over(placed)
+			w.wait("nobody to be on the line", func() bool {
+				return !slices.ContainsFunc(w.Sim.Dials(), func(d sim.Dial) bool { return d.State != sim.Ended })
+			})
+			if n := w.Sim.Stats().Dialled[callee] - dialled; n != c.dialled {
+				t.Errorf("dialled %d times, want %d", n, c.dialled)
+			}
+		})
+	}
+	w.idle()
+	if _, err := w.Control().EndCall(t.Context(), &controlv1.EndCallRequest{Id: bus.CallID("nobody's")}); connect.CodeOf(err) != connect.CodeNotFound {
+		t.Errorf("a call that there is not: %v", err)
+	}
+}
+
+// A bot that dials is told whom, in the shape that it reads; no other bot is, or the person would be called twice.
+func TestABotThatDialsByItselfIsToldWhom(t *testing.T) {
+	for _, shape := range []string{config.DialoutObject, config.DialoutList} {
+		t.Run(shape, func(t *testing.T) {
+			agent := bot(2)
+			agent.Dial, agent.DialoutSettings, agent.Owner = config.DialsByBot, shape, true
+			w := start(t, agent, withPolicy()...)
+			w.callees(sim.Behaviour{Talk: sim.Duration(time.Second)})
+			s := w.over(w.starts(&controlv1.StartCallRequest{Retry: again("not_answered", time.Second, 2)}))
+			if s.Ended.Data.GetOutcome() != callv1.Outcome_OUTCOME_COMPLETED || s.Connected == nil || s.Current().Dial != nil {
+				t.Errorf("ended %v", s.Ended.Data)
+			}
+			if dials := w.Sim.Dials(); len(dials) != 1 || dials[0].By != "bot" {
+				t.Errorf("dials: %+v", dials)
+			}
+		})
+	}
+}
+
+func TestABotThatDiesWhileItRingsIsReplaced(t *testing.T) {
+	w := start(t, bot(2), withPolicy()...)
+	w.callees(sim.Behaviour{Does: sim.DoesNoAnswer})
+	placed := w.starts(&controlv1.StartCallRequest{})
+	w.wait("it to ring", func() bool {
+		dials := w.Sim.Dials()
+		return len(dials) == 1 && dials[0].State == sim.Ringing
+	})
+	started := bustest.Expect(t, w.bus, placed.GetId(), "BotStarted.1").Data.(*callv1.BotStarted)
+	_, pid, _ := strings.Cut(started.GetHandle(), "/")
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(n, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	bustest.Expect(t, w.bus, placed.GetId(), "BotReady.2")
+	if err := w.Sim.AnswerDial(w.Sim.Dials()[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	connected := bustest.Expect(t, w.bus, placed.GetId(), "CallConnected").Data.(*callv1.CallConnected)
+	if connected.GetAttempt() != 2 {
+		t.Errorf("connected to the bot of attempt %d", connected.GetAttempt())
+	}
+	if err := w.Sim.HangupDial(w.Sim.Dials()[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.over(placed); s.Ended.Data.GetOutcome() != callv1.Outcome_OUTCOME_COMPLETED {
+		t.Errorf("ended %v", s.Ended.Data)
+	}
+	if n := w.Sim.Stats().Dialled[callee]; n != 1 {
+		t.Errorf("dialled %d times", n)
+	}
+}
+
+// What is no longer allowed when the call is due is not dialled.
+func TestPolicyIsAskedAgainWhenACallIsDue(t *testing.T) {
+	list := filepath.Join(t.TempDir(), "do-not-call.txt")
+	if err := os.WriteFile(list, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := start(t, bot(2), withPolicy(func(o *stack.Options) { o.Config.Policy.DoNotCall = list })...)
+	placed := w.starts(&controlv1.StartCallRequest{NotBefore: timestamppb.New(time.Now().Add(8 * time.Second))})
+	if err := os.WriteFile(list, []byte(callee+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := w.over(placed)
+	if end := s.Ended.Data; end.GetOutcome() != callv1.Outcome_OUTCOME_REFUSED || end.GetReason() != "policy" || !strings.HasPrefix(end.GetDetail(), "do_not_call: ") {
+		t.Errorf("ended %v", end)
+	}
+	if n := w.Sim.Stats().Dialled[callee]; n != 0 {
+		t.Errorf("dialled %d times", n)
+	}
+}
+
+func TestCapsOnDialOutsHold(t *testing.T) {
+	agent := bot(10)
+	agent.MaxDialouts = 2
+	w := start(t, agent, withPolicy(func(o *stack.Options) {
+		o.Config.Policy.PerNumber = config.PerNumber{Calls: 1, Window: time.Hour}
+	})...)
+	var placed []*controlv1.Call
+	for i := range 6 {
+		to := fmt.Sprintf("+1415555010%d", i)
+		if err := w.Sim.SetCallee(sim.Callee{Number: to, Dials: []sim.Behaviour{{Talk: sim.Duration(500 * time.Millisecond)}}}); err != nil {
+			t.Fatal(err)
+		}
+		placed = append(placed, w.starts(&controlv1.StartCallRequest{IdempotencyKey: to, To: to}))
+	}
+	for _, c := range placed {
+		if s := w.over(c); s.Ended.Data.GetOutcome() != callv1.Outcome_OUTCOME_COMPLETED {
+			t.Errorf("ended %v", s.Ended.Data)
+		}
+	}
+	if most := w.Sim.Stats().Bots.MaxLive; most > 2 {
+		t.Errorf("%d bots at once", most)
+	}
+	// The number has had its call for this hour, and the next is too late.
+	s := w.over(w.starts(&controlv1.StartCallRequest{IdempotencyKey: "again", To: "+14155550100", NotAfter: timestamppb.New(time.Now().Add(10 * time.Minute))}))
+	if end := s.Ended.Data; end.GetOutcome() != callv1.Outcome_OUTCOME_REFUSED || !strings.HasPrefix(end.GetDetail(), "per_number: ") {
+		t.Errorf("ended %v", end)
+	}
+	res, err := w.Control().ExplainPolicy(t.Context(), &controlv1.ExplainPolicyRequest{To: "+14155550100", Agent: "agent"})
+	if err != nil || res.GetDecision() != controlv1.Decision_DECISION_WAIT || res.GetRule() != "per_number" {
+		t.Errorf("%v, %v", res, err)
 	}
 }
