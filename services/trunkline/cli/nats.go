@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/trunkline/trunkline/pkg/app"
+	"github.com/trunkline/trunkline/pkg/config"
 	"github.com/trunkline/trunkline/services/trunkline/stack"
 )
 
@@ -59,4 +61,17 @@ func writeKeys(folder string) error {
 		}
 	}
 	return nil
+}
+
+// readKeys gives each service its own seed.
+func readKeys(folder string, services []app.Service) (map[string]config.Secret, error) {
+	keys := map[string]config.Secret{}
+	for _, s := range services {
+		seed, err := os.ReadFile(filepath.Join(folder, s.Name+".nk"))
+		if err != nil {
+			return nil, fmt.Errorf("--nats-keys: %w", err)
+		}
+		keys[s.Name] = config.Secret(strings.TrimSpace(string(seed)))
+	}
+	return keys, nil
 }

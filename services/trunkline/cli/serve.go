@@ -32,7 +32,7 @@ func (p *place) load() (app.Options, error) {
 
 func serveCommand() *cobra.Command {
 	var p place
-	var admin string
+	var admin, keys string
 	cmd := &cobra.Command{
 		Use: "serve SERVICE... | all", Short: "Run services against an outside NATS, as in production", Args: cobra.MinimumNArgs(1),
 		Example: "  trunkline serve all\n  trunkline serve ingress call-control --nats nats://nats:4222",
@@ -48,11 +48,17 @@ func serveCommand() *cobra.Command {
 			if admin != "" {
 				o.Config.Listen.Admin = admin
 			}
+			if keys != "" {
+				if o.NKeys, err = readKeys(keys, services); err != nil {
+					return err
+				}
+			}
 			return app.Run(cmd.Context(), o, services...)
 		},
 	}
 	p.flags(cmd)
 	cmd.Flags().StringVar(&admin, "admin", "", "address for health and metrics; goes before the file's listen.admin, where several processes share a machine")
+	cmd.Flags().StringVar(&keys, "nats-keys", "", "folder that trunkline nats keys has filled: each service takes its own key")
 	return cmd
 }
 
