@@ -24,6 +24,10 @@ const (
 	maxBackoff = 30 * time.Second // the longest pause between two tries
 	poolSize   = 64               // handlers at work at once, per consumer
 	stopGrace  = 10 * time.Second // how long handlers may finish after the context's end
+
+	// heartbeat is how often NATS says of a consumer that it is there but has nothing. What has asked for messages is known
+	// to the server alone that leads the consumer, and is forgotten with it: two heartbeats later they are asked for again.
+	heartbeat = time.Second
 )
 
 // Work delivers a durable consumer's messages to a handler until the context ends; then it waits for the handlers at
@@ -41,11 +45,11 @@ func (b *Bus) Work(ctx context.Context, stream, consumer, name string, handle fu
 		bus: b, name: name, handle: handle, life: life,
 		slots: make(chan struct{}, poolSize), busy: map[uint64]jetstream.Msg{}, failures: map[uint64]int{},
 	}
-	heartbeat := time.NewTicker(AckWait / 3)
-	defer heartbeat.Stop()
+	renewal := time.NewTicker(AckWait / 3)
+	defer renewal.Stop()
 
 	failed := make(chan error, 1)
-	consume, err := cons.Consume(w.take, jetstream.PullMaxMessages(2*poolSize),
+	consume, err := cons.Consume(w.take, jetstream.PullMaxMessages(2*poolSize), jetstream.PullHeartbeat(heartbeat),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
 			switch {
 			case errors.Is(err, jetstream.ErrConsumerDeleted), errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, nats.ErrPermissionViolation):
@@ -62,7 +66,7 @@ func (b *Bus) Work(ctx context.Context, stream, consumer, name string, handle fu
 	}
 	for {
 		select {
-		case <-heartbeat.C:
+		case <-renewal.C:
 			w.renew()
 		case err := <-failed:
 			consume.Stop()
@@ -204,14 +208,14 @@ func (w *worker) finish(end context.CancelFunc) error {
 	w.mu.Unlock()
 	done := make(chan struct{})
 	go func() { w.group.Wait(); close(done) }()
-	heartbeat := time.NewTicker(AckWait / 3)
-	defer heartbeat.Stop()
+	renewal := time.NewTicker(AckWait / 3)
+	defer renewal.Stop()
 	grace := time.After(stopGrace)
 	for {
 		select {
 		case <-done:
 			return nil
-		case <-heartbeat.C:
+		case <-renewal.C:
 			w.renew()
 		case <-grace:
 			end()

@@ -21,6 +21,8 @@ const (
 	courtesy = 2 * time.Second
 	// lookAgain is how often tasks are looked at although nothing was heard of them.
 	lookAgain = time.Second
+	// forgotten is the age of a call of which nothing is on the record any more.
+	forgotten = 24 * time.Hour
 	// atOnce bounds the tasks that one process works on at the same time.
 	atOnce = 64
 )
@@ -108,6 +110,8 @@ func (s *Scheduler) settle(ctx context.Context, t task) (waits bool, err error) 
 	c := call.Read(story)
 	a := c.Attempt(t.Attempt)
 	switch {
+	case a == nil && time.Since(t.Arrived) < forgotten: // but its room was ready when the task was written down
+		return false, errors.New("a replica lags behind: it does not know of the attempt")
 	case a == nil || a.Exited != nil:
 		return false, s.removeJob(ctx, t.key())
 	case a.Starting != nil:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/call"
+	"github.com/trunkline/trunkline/pkg/guard"
 	"github.com/trunkline/trunkline/pkg/timer"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 )
@@ -30,6 +31,7 @@ var (
 
 // ready decides that the attempt's bot is ready, unless that has been decided. Once it has been given up it is not.
 func (s *Scheduler) ready(ctx context.Context, callID string, attempt uint32, sign callv1.Sign, session string) error {
+	guard.Die("bot.joined")
 	_, err := s.Bus.Decide(ctx, callID, func(story *bus.Story) (proto.Message, error) {
 		c := call.Read(story)
 		if err := valid(c, attempt); err != nil {

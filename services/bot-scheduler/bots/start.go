@@ -63,12 +63,14 @@ func (s *Scheduler) start(ctx context.Context, t task, slot string) (waits bool,
 	if err != nil || intent == nil {
 		return false, err
 	}
+	guard.Die("bot.intended")
 	handed = true
 	data, err := s.jobFor(c, c.Attempt(t.Attempt), agent, domain)
 	if err == nil {
 		err = s.backends[agent.Backend].Start(ctx, Start{Agent: agent, Lease: *lease, Job: data, Cause: intent.ID()})
 	}
 	if err == nil {
+		guard.Die("bot.started")
 		return false, nil
 	}
 	handed = false

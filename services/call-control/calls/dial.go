@@ -77,12 +77,7 @@ func (c *Control) dial(ctx context.Context, story *bus.Story, a *call.Attempt) e
 		return err
 	}
 	guard.Die("dial.guarded")
-	intent, err := c.Bus.DecideOn(ctx, story, func(now *bus.Story) (proto.Message, error) {
-		if to := toDial(call.Read(now)); to == nil || to.N != a.N {
-			return nil, nil
-		}
-		return &callv1.DialStarting{Attempt: a.N, Room: a.Room.GetRoom()}, nil
-	})
+	intent, err := c.intend(ctx, story, a)
 	if err != nil || intent == nil {
 		return err
 	}
@@ -106,6 +101,20 @@ func (c *Control) dial(ctx context.Context, story *bus.Story, a *call.Attempt) e
 	}
 	guard.Die("dial.recorded")
 	return c.Timers.Set(ctx, id, c.Now().Add(s.Requested.GetRingTimeout().AsDuration()))
+}
+
+// intend writes down that the person is about to be called, unless that is not wanted any more.
+func (c *Control) intend(ctx context.Context, story *bus.Story, a *call.Attempt) (*bus.Event, error) {
+	intent := &callv1.DialStarting{Attempt: a.N, Room: a.Room.GetRoom()}
+	if guard.Broken(guard.Intent) {
+		return &bus.Event{CallID: story.CallID, Data: intent}, nil
+	}
+	return c.Bus.DecideOn(ctx, story, func(now *bus.Story) (proto.Message, error) {
+		if to := toDial(call.Read(now)); to == nil || to.N != a.N {
+			return nil, nil
+		}
+		return intent, nil
+	})
 }
 
 // startDial asks Daily, and again only as long as Daily has clearly called nobody.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"connectrpc.com/connect"
 	"connectrpc.com/grpcreflect"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
@@ -49,6 +50,9 @@ var Service = app.Service{
 	Serve:   serve,
 }
 
+// compressFrom is what is worth compressing, in bytes: a whole story is, what each of many is told of an event is not.
+const compressFrom = 8 << 10
+
 func serve(ctx context.Context, env *app.Env) error {
 	keys, err := auth.Open(ctx, env.Bus.JS)
 	if err != nil {
@@ -62,7 +66,7 @@ func serve(ctx context.Context, env *app.Env) error {
 	view := NewView(env.Config.NATS.MaxAge)
 	mux := http.NewServeMux()
 	gate := &auth.Gate{Keys: keys, PerSecond: env.Config.Control.RequestsPerSecond}
-	path, handler := controlv1connect.NewCallServiceHandler(&rpc{Control: c, view: view, watching: newWatching(ctx)}, edge.Options(gate, env.Log))
+	path, handler := controlv1connect.NewCallServiceHandler(&rpc{Control: c, view: view, watching: newWatching(ctx)}, edge.Options(gate, env.Log), connect.WithCompressMinBytes(compressFrom))
 	mux.Handle(path, impatient(handler))
 	// Reflection needs no key: what it tells is the contract, which is public.
 	reflector := grpcreflect.NewStaticReflector(controlv1connect.CallServiceName)

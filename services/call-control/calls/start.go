@@ -21,6 +21,7 @@ import (
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/call"
 	"github.com/trunkline/trunkline/pkg/config"
+	"github.com/trunkline/trunkline/pkg/guard"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 	controlv1 "github.com/trunkline/trunkline/proto/gen/trunkline/control/v1"
 	"github.com/trunkline/trunkline/services/call-control/policy"
@@ -66,6 +67,7 @@ func (r *rpc) StartCall(ctx context.Context, req *controlv1.StartCallRequest) (*
 	case err != nil:
 		return nil, connect.NewError(connect.CodeUnavailable, err)
 	}
+	guard.Die("start.stored")
 	return &controlv1.StartCallResponse{Call: Describe(call.Read(bus.NewStory(callID, []*bus.Event{e})))}, nil
 }
 

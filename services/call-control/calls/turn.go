@@ -11,6 +11,7 @@ import (
 
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/call"
+	"github.com/trunkline/trunkline/pkg/guard"
 	"github.com/trunkline/trunkline/pkg/timer"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 	"github.com/trunkline/trunkline/services/call-control/policy"
@@ -76,6 +77,7 @@ func (c *Control) begin(ctx context.Context, story *bus.Story, inLine bool) erro
 	if !answer.Admitted {
 		return c.Timers.Set(ctx, timer.ID{Name: turnTimer, CallID: s.ID, N: n}, answer.Again)
 	}
+	guard.Die("turn.asked")
 	free, until, err := c.Admission.Claim(ctx, s.Requested.GetTo(), s.ID, dialNumber(s, nil))
 	if err == nil && free {
 		// Set before what it guards: an attempt that gets no bot.
@@ -91,6 +93,7 @@ func (c *Control) begin(ctx context.Context, story *bus.Story, inLine bool) erro
 		}
 		return c.later(ctx, story, verdict)
 	}
+	guard.Die("turn.claimed")
 	begun, err := c.Bus.DecideOn(ctx, story, func(now *bus.Story) (proto.Message, error) {
 		s := call.Read(now)
 		if _, wanted := dueFrom(s); !wanted || nextAttempt(s) != n {

@@ -79,6 +79,7 @@ func start(ctx context.Context, p place, services func(*fleet) []app.Service) (*
 	cfg.Agents, cfg.Routes = map[string]config.Agent{agentName: agent}, []config.Route{route}
 	cfg.Log.Level = slog.LevelWarn
 	cfg.Daily.Budget.Unlimited = true
+	cfg.Policy.Countries = []string{"US"}
 	stack.FreePorts(cfg)
 	b := &bed{http: newClient(), began: time.Now(), calls: map[string]*call{}}
 	b.fleet = newFleet(b)

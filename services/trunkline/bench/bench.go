@@ -76,6 +76,9 @@ func measure(ctx context.Context, o Options, s setting) (*Figures, error) {
 		{"the bare chain", f.bareChain},
 		{"webhook to bot", f.openLoops},
 		{"room to slot", f.dispatch},
+		{"event to watcher", f.watchers},
+		{"StartCall", f.startCalls},
+		{"policy", f.decisions},
 		{"held calls", f.heldCalls},
 	}
 	if o.Profiles != "" {

@@ -28,6 +28,35 @@ type Figures struct {
 	Whole    Whole    `json:"whole_calls"`
 	Chain    Chain    `json:"bare_chain"`
 	Held     []Held   `json:"held_calls"`
+	Watch    Watch    `json:"watchers"`
+	Start    Start    `json:"start_call"`
+	Policy   Policy   `json:"policy"`
+}
+
+// Start is how long StartCall takes.
+type Start struct {
+	Rate  int           `json:"offered_per_second"`
+	Calls int           `json:"calls"`
+	P50   time.Duration `json:"p50"`
+	P99   time.Duration `json:"p99"`
+}
+
+// Policy is how long a decision takes, and the reading of the do-not-call list.
+type Policy struct {
+	Listed int           `json:"listed"`
+	Bytes  int64         `json:"bytes"`
+	Read   time.Duration `json:"read"`
+	P50    time.Duration `json:"p50"`
+	P99    time.Duration `json:"p99"`
+}
+
+// Watch is from an event's being stored to its reaching one of those who watch.
+type Watch struct {
+	Watchers int           `json:"watchers"`
+	Rate     int           `json:"events_per_second"`
+	Events   int           `json:"events"` // times those who saw them
+	P50      time.Duration `json:"p50"`
+	P99      time.Duration `json:"p99"`
 }
 
 // Open is an open loop. Times are in nanoseconds.
@@ -121,6 +150,24 @@ func (r *Report) Rows(row func(cells ...string)) {
 			return fmt.Sprintf("%s / %s", ms(f.Dispatch.P50), ms(f.Dispatch.P99))
 		})
 	}
+	if w := r.Figures[0].Watch; w.Events > 0 {
+		cells(fmt.Sprintf("event to watcher, %d watchers, %d events/s: p50 / p99", w.Watchers, w.Rate), func(f *Figures) string {
+			return fmt.Sprintf("%s / %s", ms(f.Watch.P50), ms(f.Watch.P99))
+		})
+	}
+	if c := r.Figures[0].Start; c.Calls > 0 {
+		cells(fmt.Sprintf("StartCall, %d/s: p50 / p99", c.Rate), func(f *Figures) string {
+			return fmt.Sprintf("%s / %s", ms(f.Start.P50), ms(f.Start.P99))
+		})
+	}
+	if c := r.Figures[0].Policy; c.Listed > 0 {
+		cells(fmt.Sprintf("policy's decision, %d numbers on the do-not-call list: p50 / p99", c.Listed), func(f *Figures) string {
+			return fmt.Sprintf("%s / %s", ms(f.Policy.P50), ms(f.Policy.P99))
+		})
+		cells("that list: read / memory", func(f *Figures) string {
+			return fmt.Sprintf("%s / %.1f MB", ms(f.Policy.Read), float64(f.Policy.Bytes)/1e6)
+		})
+	}
 	whole := r.Figures[0].Whole
 	cells(fmt.Sprintf("whole calls, %d at once", whole.InFlight), func(f *Figures) string { return fmt.Sprintf("%.0f/s", f.Whole.Rate) })
 	cells(fmt.Sprintf("bare JetStream chains of %d events, %d at once", whole.Events, whole.InFlight), func(f *Figures) string {
@@ -163,6 +210,8 @@ func (f *Figures) failed() int {
 
 func ms(d time.Duration) string {
 	switch v := float64(d) / float64(time.Millisecond); {
+	case v < 0.1:
+		return fmt.Sprintf("%.1f µs", v*1000)
 	case v < 10:
 		return fmt.Sprintf("%.1f ms", v)
 	case v < 1000:

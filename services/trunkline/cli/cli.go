@@ -19,15 +19,22 @@ import (
 func Main() {
 	ctx, stop := app.UntilStopped()
 	defer stop()
+	if err := rootCommand().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "trunkline:", err)
+		os.Exit(1)
+	}
+}
+
+func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use: "trunkline", Short: "The call plane for Pipecat phone bots on Daily",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(devCommand(), demoCommand(), serveCommand(), setupCommand(), simCommand(), callCommand(), callsCommand(), policyCommand(), keysCommand(), dlqCommand(), benchCommand(), natsCommand(), healthCommand(), superviseCommand())
-	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "trunkline:", err)
-		os.Exit(1)
-	}
+	root.AddCommand(
+		devCommand(), demoCommand(), serveCommand(), setupCommand(), simCommand(), callCommand(), callsCommand(), policyCommand(), keysCommand(),
+		dlqCommand(), benchCommand(), natsCommand(), healthCommand(), superviseCommand(),
+	)
+	return root
 }
 
 // output is how a reading command shows what it has read.

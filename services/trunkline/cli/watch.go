@@ -117,7 +117,7 @@ func watchOnce(ctx context.Context, client controlv1connect.CallServiceClient, r
 	return cmp.Or(stream.Err(), errEnded)
 }
 
-var errEnded = connect.NewError(connect.CodeUnavailable, errors.New("the stream has ended"))
+var errEnded error = connect.NewError(connect.CodeUnavailable, errors.New("the stream has ended"))
 
 // brokenOff reports whether what ended a stream need not end the next.
 func brokenOff(err error) bool {

@@ -92,17 +92,16 @@ func (p *played) tell(out io.Writer) error {
 		}
 		fmt.Fprintln(w)
 	}
+	for _, note := range p.notes {
+		fmt.Fprintf(out, "   %s\n\n", note)
+	}
 	if p.story != nil {
 		timeline.Rows(p.story, row)
 	}
 	if p.policy != nil {
 		timeline.Verdicts(p.policy, row)
 	}
-	err := w.Flush()
-	for _, note := range p.notes {
-		fmt.Fprintf(out, "   %s\n", note)
-	}
-	return err
+	return w.Flush()
 }
 
 // watch waits until the call is over and nothing of it is left.

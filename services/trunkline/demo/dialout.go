@@ -83,6 +83,7 @@ func (d dialOut) play(ctx context.Context, s *stack.Stack) (p played) {
 			IdempotencyKey: d.title, To: d.to, Agent: "caller", Retry: d.retry, RingTimeout: durationpb.New(2 * time.Second),
 		})
 		if p.policy = timeline.Refusal(err); p.policy != nil {
+			p.note("%v", err)
 			if d.outcome != callv1.Outcome_OUTCOME_REFUSED || p.policy.GetRule() != d.reason {
 				p.wrong("%w", err)
 			}
@@ -93,7 +94,7 @@ func (d dialOut) play(ctx context.Context, s *stack.Stack) (p played) {
 			return p
 		}
 		if d.asks > 1 {
-			p.note("request %d: call %s, replayed: %v", n+1, res.GetCall().GetId(), res.GetReplayed())
+			p.note("request %d is given call %s, replayed: %v", n+1, res.GetCall().GetId(), res.GetReplayed())
 		}
 		if res.GetReplayed() != (n > 0) || n > 0 && res.GetCall().GetId() != id {
 			p.wrong("request %d was given call %s, replayed: %v; the first, call %s", n+1, res.GetCall().GetId(), res.GetReplayed(), id)

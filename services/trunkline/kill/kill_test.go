@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kill proves the promise of the dial-in path under fire: every part is killed, again and again, while people
-// call, and no caller is let down.
+// Package kill proves the promise under fire: every part is killed, again and again, while people call and are called,
+// and nobody is let down.
 package kill
 
 import (
@@ -16,13 +16,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/trunkline/trunkline/pkg/call"
 	"github.com/trunkline/trunkline/services/daily-sim/sim"
 	"github.com/trunkline/trunkline/services/trunkline/storm"
 )
 
 var (
-	callers = flag.Int("callers", 60, "how many people call")
-	lasts   = flag.Duration("lasts", 15*time.Second, "over what time they call, and parts are killed")
+	callers = flag.Int("callers", 60, "how many people call, or are called: half of them")
+	lasts   = flag.Duration("lasts", 15*time.Second, "over what time they come, and parts are killed")
 	rounds  = flag.Int("rounds", 3, "how often each part is killed")
 	seed    = flag.Int64("seed", 0, "of the order of the kills; 0 is a fixed one and a random one")
 )
@@ -55,7 +56,10 @@ func TestNobodyIsLetDownWhateverIsKilled(t *testing.T) {
 func underFire(t *testing.T, secondForward string, seed int64) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewSource(seed))
-	w := newWorld(t, options{slots: slots, sim: storm.BadDay(secondForward, seed)})
+	w := newWorld(t, options{
+		slots: slots, sim: storm.BadDay(secondForward, seed), policy: ", per_second: 100, max_concurrent: 20", dialout: "answer_budget: 150s",
+	})
+	w.MayCall(w.urls["control"])
 
 	phones, kills := w.storm(random, *callers, *rounds, *lasts, hold, talk)
 	for _, wrong := range w.Check(phones) {
@@ -144,7 +148,25 @@ func (w *world) report(phones []sim.Call, kills []shot) {
 	if len(holds) > 0 {
 		w.T.Logf("%d callers held for %.2f s in the median, %.2f s at the longest", len(holds), holds[len(holds)/2].Seconds(), holds[len(holds)-1].Seconds())
 	}
+	w.reportCalled()
+	w.debugLong()
 	for _, p := range w.parts {
 		w.T.Logf("%-16s killed %2d times; the longest hold of a caller who was waiting then: %.2f s", p.name, count[p.name], cost[p.name].Seconds())
 	}
+}
+
+// reportCalled prints what became of those who were called.
+func (w *world) reportCalled() {
+	ends := map[string]int{}
+	for _, d := range w.Called() {
+		story, err := w.Bus.Story(w.T.Context(), d.ID)
+		if err != nil {
+			w.T.Error(err)
+			return
+		}
+		if end := call.Read(story).Ended; end != nil {
+			ends[end.Data.GetReason()]++
+		}
+	}
+	w.T.Logf("%d people were called: %v", len(w.Called()), ends)
 }

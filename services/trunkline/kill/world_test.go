@@ -3,6 +3,7 @@
 package kill
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"os"
@@ -33,9 +34,13 @@ type options struct {
 	flags   string // of the simulated bots
 	sim     func(*sim.Config)
 	agent   string // more of the agent in trunkline.yaml, such as "lease: 3s"
+	budget  string // of daily, such as "dials_per_5s: 10"; none is kept where it is empty
 	daily   string // more of daily, such as ", janitor_interval: 5m"
+	policy  string // more of policy, such as ", per_second: 5"
+	dialout string // of dialout, such as "ring_timeout: 2s"
 	more    string // of trunkline.yaml, such as "drain: 10s"
 	broken  guard.Guard
+	mortal  bool // parts may be told where to die
 	noStart bool
 }
 
@@ -59,7 +64,7 @@ func newWorld(t *testing.T, o options) *world {
 
 	bin := binaries(t)
 	binary := bin + "/trunkline"
-	if o.broken != "" {
+	if o.broken != "" || o.mortal {
 		binary = bin + "/breakable"
 	}
 	conf := filepath.Join(w.dir, "nats.conf")
@@ -80,12 +85,14 @@ func newWorld(t *testing.T, o options) *world {
 		w.write(path, fmt.Sprintf(`
 public_url: %s
 listen: {ingress: "127.0.0.1:%d", gateway: "127.0.0.1:%d", control: "127.0.0.1:%d", admin: "127.0.0.1:%d"}
-daily: {api_url: %s/v1, budget: {unlimited: true}%s}
+daily: {api_url: %s/v1, budget: {%s}%s}
 agents:
   agent: {command: ["{{.Self}}", sim, bot%s], slots: %d, %s}
 routes: [{default: true, agent: agent, answer_budget: 150s}]
+policy: {countries: [US], per_number: {calls: 0}%s}
+dialout: {%s}
 %s
-`, w.urls["ingress"], ports["ingress"], ports["gateway"], ports["control"], ports["admin-"+s.Name], w.urls["sim"], o.daily, o.flags, o.slots, o.agent, o.more))
+`, w.urls["ingress"], ports["ingress"], ports["gateway"], ports["control"], ports["admin-"+s.Name], w.urls["sim"], cmp.Or(o.budget, "unlimited: true"), o.daily, o.flags, o.slots, o.agent, o.policy, o.dialout, o.more))
 		w.parts = append(w.parts, newProcess(t, w.dir, s.Name, append(slices.Clone(env), "NATS_NKEY="+keys[s.Name].Reveal()), binary, "serve", s.Name, "-c", path))
 	}
 	if o.noStart {

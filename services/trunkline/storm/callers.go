@@ -12,55 +12,62 @@ import (
 	"github.com/trunkline/trunkline/services/daily-sim/sim"
 )
 
-// Callers has people call, one after the other over a time, while something happens, and waits until all their calls
-// have ended.
+// Callers has people come, one after the other over a time, while something happens, and waits until all their calls
+// have ended. It gives those who called; where Trunkline may call, half of those who come are called.
 func (w *World) Callers(n int, lasts, hold, talk time.Duration, meanwhile func()) []sim.Call {
-	phones := make([]sim.Call, n)
+	var mu sync.Mutex
+	var phones []sim.Call
 	var group sync.WaitGroup
 	group.Go(func() {
-		for i := range phones {
-			var err error
-			if phones[i], err = w.Sim.PlaceCall(caller(i, hold, talk)); err != nil {
-				w.T.Error(err)
-			}
+		for i := range n {
+			group.Go(func() {
+				if phone, ok := w.come(i, hold, talk); ok {
+					mu.Lock()
+					defer mu.Unlock()
+					phones = append(phones, phone)
+				}
+			})
 			time.Sleep(lasts / time.Duration(n))
 		}
 	})
 	meanwhile()
 	group.Wait()
-	return w.over(phones, hold+talk+Soon)
+	return w.over(phones, Soon)
 }
 
 // Crowd has as many people on the line at any time as it says, while something happens: whoever is done is followed by
-// another. At least so many people call in all. It waits until all their calls have ended.
+// another. At least so many people come in all. It waits until all their calls have ended, and gives those who called.
 func (w *World) Crowd(atOnce, atLeast int, hold, talk time.Duration, meanwhile func()) []sim.Call {
 	ctx, stop := context.WithCancel(w.T.Context())
 	defer stop()
 	var mu sync.Mutex
 	var phones []sim.Call
-	next := func() (sim.Call, bool) {
+	came := 0
+	next := func() (i int, ok bool) {
 		mu.Lock()
 		defer mu.Unlock()
-		if ctx.Err() != nil && len(phones) >= atLeast {
-			return sim.Call{}, false
+		if ctx.Err() != nil && came >= atLeast {
+			return 0, false
 		}
-		phone, err := w.Sim.PlaceCall(caller(len(phones), hold, talk))
-		if err != nil {
-			w.T.Error(err)
-			return phone, false
-		}
-		phones = append(phones, phone)
-		return phone, true
+		came++
+		return came - 1, true
 	}
 	var group sync.WaitGroup
 	for range atOnce {
 		group.Go(func() {
 			for {
-				phone, ok := next()
+				i, ok := next()
 				if !ok {
 					return
 				}
-				if ended := w.over([]sim.Call{phone}, hold+talk+Soon); ended[0].State != sim.Ended {
+				phone, called := w.come(i, hold, talk)
+				if !called {
+					continue
+				}
+				mu.Lock()
+				phones = append(phones, phone)
+				mu.Unlock()
+				if phone.State != sim.Ended {
 					return
 				}
 			}
@@ -72,6 +79,25 @@ func (w *World) Crowd(atOnce, atLeast int, hold, talk time.Duration, meanwhile f
 	}()
 	group.Wait()
 	return w.over(phones, Soon)
+}
+
+// come has the i-th person call, or be called, and waits until that is over. Only who calls has a phone to show.
+func (w *World) come(i int, hold, talk time.Duration) (phone sim.Call, called bool) {
+	if w.control != nil && i%2 == 1 {
+		d, err := w.called(i/2, talk)
+		if err != nil {
+			w.T.Error(err)
+			return phone, false
+		}
+		w.ended(d.ID, hold+talk+Soon) // Check tells of those that have not
+		return phone, false
+	}
+	phone, err := w.Sim.PlaceCall(caller(i, hold, talk))
+	if err != nil {
+		w.T.Error(err)
+		return phone, false
+	}
+	return w.over([]sim.Call{phone}, hold+talk+Soon)[0], true
 }
 
 func caller(i int, hold, talk time.Duration) sim.CallSpec {

@@ -13,6 +13,7 @@ import (
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/call"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+	"github.com/trunkline/trunkline/services/call-control/admission"
 	"github.com/trunkline/trunkline/services/daily-sim/sim"
 )
 
@@ -27,7 +28,7 @@ func (w *World) CheckBut(phones []sim.Call, lostBot func(sim.Call) bool) (wrong 
 	forwarded, patience := 0, time.Now().Add(w.Patience) // for all of them together
 	for _, phone := range phones {
 		told := w.ID(phone)
-		if slices.ContainsFunc(phone.Webhooks, func(d sim.Delivery) bool { return d.Status == 200 }) && !w.ended(phone, time.Until(patience)) {
+		if slices.ContainsFunc(phone.Webhooks, func(d sim.Delivery) bool { return d.Status == 200 }) && !w.ended(told, time.Until(patience)) {
 			say("call %s has not ended\n%s", told, w.Told(phone))
 		}
 		if phone.ForwardedAt != nil {
@@ -42,6 +43,9 @@ func (w *World) CheckBut(phones []sim.Call, lostBot func(sim.Call) bool) (wrong 
 			say("call %s was cut off: %s\n%s", told, phone.Why, w.Told(phone))
 		}
 		wrong = append(wrong, w.bots(phone, lostBot(phone))...)
+	}
+	for _, d := range w.Called() {
+		wrong = append(wrong, w.checkCalled(d, time.Until(patience))...)
 	}
 	if forwarded*100 < 95*len(phones) {
 		say("%d of %d callers were forwarded", forwarded, len(phones))
@@ -116,10 +120,10 @@ func (w *World) twice() (wrong []string) {
 	return wrong
 }
 
-// ended waits until the call has ended on the record.
-func (w *World) ended(phone sim.Call, patience time.Duration) bool {
-	return w.Await(patience, func() string {
-		story, err := w.Bus.Story(w.T.Context(), w.ID(phone))
+// ended waits until the call has ended on the record. Many may wait at once: they do not look often.
+func (w *World) ended(callID string, patience time.Duration) bool {
+	return w.await(patience, 500*time.Millisecond, func() string {
+		story, err := w.Bus.Story(w.T.Context(), callID)
 		if err != nil {
 			return err.Error()
 		}
@@ -149,6 +153,17 @@ func (w *World) Left() string {
 		for key := range keys.Keys() {
 			left = append(left, bucket+" "+key)
 		}
+	}
+	places, err := admission.Open(w.T.Context(), w.JS, admission.Limits{}, time.Now)
+	if err != nil {
+		return err.Error()
+	}
+	holders, err := places.Holders(w.T.Context())
+	if err != nil {
+		return err.Error()
+	}
+	if len(holders) > 0 {
+		left = append(left, fmt.Sprintf("%d places of dial-outs", len(holders)))
 	}
 	if n := w.Processes(); n > 0 {
 		left = append(left, fmt.Sprintf("%d processes of bots", n))

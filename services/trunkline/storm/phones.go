@@ -111,9 +111,12 @@ func (w *World) State(phone sim.Call) *call.State {
 	return call.Read(story)
 }
 
-// Told is a call's story, for a failed test.
-func (w *World) Told(phone sim.Call) string {
-	story, err := w.Bus.Story(w.T.Context(), w.ID(phone))
+// Told is the story of somebody who called, for a failed test.
+func (w *World) Told(phone sim.Call) string { return w.Story(w.ID(phone)) }
+
+// Story is a call's story, for a failed test.
+func (w *World) Story(callID string) string {
+	story, err := w.Bus.Story(w.T.Context(), callID)
 	if err != nil {
 		return err.Error()
 	}

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package storm has people call a Trunkline that a test knocks about, and holds its promise against what the simulator
-// and the record say. What the parts of that Trunkline are, processes or containers, is the test's own affair.
+// Package storm has people call a Trunkline that a test knocks about, and be called by it, and holds its promise against
+// what the simulator and the record say. What the parts of that Trunkline are, processes or containers, is the test's own affair.
 package storm
 
 import (
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/proto/gen/trunkline/control/v1/controlv1connect"
 	"github.com/trunkline/trunkline/services/daily-sim/sim"
 	"github.com/trunkline/trunkline/services/trunkline/stack"
 )
@@ -31,6 +33,10 @@ type World struct {
 	Bus      *bus.Bus
 	// Processes counts the bots' processes that live.
 	Processes func() int
+
+	control  controlv1connect.CallServiceClient // nil: nobody is called
+	mu       sync.Mutex
+	dialOuts []DialOut
 }
 
 // Connect connects to NATS for good, and creates streams, consumers and buckets. A server that goes without a word is
@@ -66,6 +72,10 @@ func (w *World) Poll(patience time.Duration, what string, missing func() string)
 
 // Await waits until nothing is missing any more, and gives what still is.
 func (w *World) Await(patience time.Duration, missing func() string) string {
+	return w.await(patience, 50*time.Millisecond, missing)
+}
+
+func (w *World) await(patience, every time.Duration, missing func() string) string {
 	deadline := time.Now().Add(patience)
 	for {
 		left := missing()
@@ -74,7 +84,7 @@ func (w *World) Await(patience time.Duration, missing func() string) string {
 		}
 		select {
 		case <-w.T.Context().Done():
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(every):
 		}
 	}
 }

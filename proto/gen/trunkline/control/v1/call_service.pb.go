@@ -1128,7 +1128,7 @@ type WatchCallsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The cursor of the last answer that was read.
 	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	// Only this call, or this agent's calls, where given.
+	// Only this call, or this agent's calls, where given. The event by which a call leaves an agent is the agent's, too.
 	Id            string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	Agent         string `protobuf:"bytes,3,opt,name=agent,proto3" json:"agent,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1188,7 +1188,7 @@ func (x *WatchCallsRequest) GetAgent() string {
 
 type WatchCallsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The call as it stands after the event. Not set in the answer that ends the first part.
+	// The call as it stands after the event. Not set in an answer that is a cursor alone.
 	Call *Call `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
 	// Not set for the calls of the first part.
 	Event *Event `protobuf:"bytes,2,opt,name=event,proto3" json:"event,omitempty"`

@@ -60,9 +60,11 @@ type CallServiceClient interface {
 	GetCall(context.Context, *v1.GetCallRequest) (*v1.GetCallResponse, error)
 	// ListCalls gives calls, the latest first.
 	ListCalls(context.Context, *v1.ListCallsRequest) (*v1.ListCallsResponse, error)
-	// WatchCalls gives the calls that are not over, and then every event of every call as it comes. With a cursor it goes
-	// on behind it, without the first part; a cursor past what is kept is OUT_OF_RANGE. Who reads too slowly is told
-	// RESOURCE_EXHAUSTED and goes on from the last cursor.
+	// WatchCalls gives the calls that are not over, then an answer with only a cursor, which ends this first part, and then
+	// every event of every call as it comes. With a cursor it goes on behind it, and the first part is that cursor alone; one
+	// past what is kept is OUT_OF_RANGE, one that was never given out INVALID_ARGUMENT. Who reads too slowly is told
+	// RESOURCE_EXHAUSTED, and UNAVAILABLE when the service stops: go on from the last cursor. If there is nothing to tell for
+	// 15 s, an answer with only a cursor says that the stream lives.
 	WatchCalls(context.Context, *v1.WatchCallsRequest) (*connect.ServerStreamForClient[v1.WatchCallsResponse], error)
 	// ExplainPolicy tells whether a call would be allowed, and what each rule says. Nobody is called.
 	ExplainPolicy(context.Context, *v1.ExplainPolicyRequest) (*v1.ExplainPolicyResponse, error)
@@ -193,9 +195,11 @@ type CallServiceHandler interface {
 	GetCall(context.Context, *v1.GetCallRequest) (*v1.GetCallResponse, error)
 	// ListCalls gives calls, the latest first.
 	ListCalls(context.Context, *v1.ListCallsRequest) (*v1.ListCallsResponse, error)
-	// WatchCalls gives the calls that are not over, and then every event of every call as it comes. With a cursor it goes
-	// on behind it, without the first part; a cursor past what is kept is OUT_OF_RANGE. Who reads too slowly is told
-	// RESOURCE_EXHAUSTED and goes on from the last cursor.
+	// WatchCalls gives the calls that are not over, then an answer with only a cursor, which ends this first part, and then
+	// every event of every call as it comes. With a cursor it goes on behind it, and the first part is that cursor alone; one
+	// past what is kept is OUT_OF_RANGE, one that was never given out INVALID_ARGUMENT. Who reads too slowly is told
+	// RESOURCE_EXHAUSTED, and UNAVAILABLE when the service stops: go on from the last cursor. If there is nothing to tell for
+	// 15 s, an answer with only a cursor says that the stream lives.
 	WatchCalls(context.Context, *v1.WatchCallsRequest, *connect.ServerStream[v1.WatchCallsResponse]) error
 	// ExplainPolicy tells whether a call would be allowed, and what each rule says. Nobody is called.
 	ExplainPolicy(context.Context, *v1.ExplainPolicyRequest) (*v1.ExplainPolicyResponse, error)
