@@ -102,6 +102,15 @@ func (b *Budget) Take(ctx context.Context, c daily.Class) error {
 	}
 }
 
+// Rate is how many requests of the class may be made in a second in the long run; 0 is no limit.
+func (b *Budget) Rate(c daily.Class) float64 {
+	if b == nil {
+		return 0
+	}
+	name, _ := account(c)
+	return b.limits[name].rate
+}
+
 // Try takes a request of the class, or says how long to wait before trying again.
 func (b *Budget) Try(ctx context.Context, c daily.Class) (wait time.Duration, err error) {
 	if b == nil {

@@ -66,7 +66,9 @@ func (s *State) Apply(e *bus.Event) {
 	case *callv1.CallConnected:
 		s.Connected = &Mark[*callv1.CallConnected]{e.Time, m}
 	case *callv1.EndRequested:
-		s.EndAsked = &Mark[*callv1.EndRequested]{e.Time, m}
+		if s.EndAsked == nil || m.GetAttempt() > s.EndAsked.Data.GetAttempt() {
+			s.EndAsked = &Mark[*callv1.EndRequested]{e.Time, m}
+		}
 	case *callv1.CallEnded:
 		s.Ended = &Mark[*callv1.CallEnded]{e.Time, m}
 	default:

@@ -64,7 +64,10 @@ func (c strictJSON) Unmarshal(data []byte, message any) error {
 			continue
 		}
 		if err := protojson.Unmarshal(one, m.ProtoReflect().New().Interface()); err != nil {
-			_, text, _ := strings.Cut(err.Error(), "): ") // without a place in what nobody has sent
+			text := err.Error()
+			if _, after, ok := strings.Cut(text, "): "); ok { // without a place in what nobody has sent
+				text = after
+			}
 			return fmt.Errorf("%s: %s", name, text)
 		}
 	}

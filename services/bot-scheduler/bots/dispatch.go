@@ -126,7 +126,7 @@ func (s *Scheduler) settle(ctx context.Context, t task) (waits bool, err error) 
 // startable reports whether the attempt may still have a bot started for it.
 func startable(c *call.State, attempt uint32) bool {
 	a := c.Attempt(attempt)
-	return c.Ended == nil && a != nil && a == c.Current() && a.Starting == nil && !a.Over()
+	return c.Ended == nil && c.Failure() == nil && a != nil && a == c.Current() && a.Starting == nil && !a.Over()
 }
 
 // settleLost closes a task whose bot was started, or was to be, and whose slot looks free. That it is free is proved by

@@ -189,7 +189,7 @@ func (s *Scheduler) event(ctx context.Context, who speaker, told botEvent) (any,
 		err = s.voicemail(ctx, c, who.attempt)
 	case "dialin.stopped":
 		if c.Received != nil && c.CallerIn() {
-			err = s.requestEnd(ctx, who.callID, "caller_hung_up", "")
+			err = s.requestEnd(ctx, who, "caller_hung_up", "")
 		}
 	}
 	return map[string]bool{"ok": true}, err
@@ -208,11 +208,11 @@ func (s *Scheduler) end(ctx context.Context, who speaker, asked endRequest) (any
 	if err := valid(call.Read(story), who.attempt); err != nil {
 		return nil, err
 	}
-	return map[string]bool{"ok": true}, s.requestEnd(ctx, who.callID, "bot_ended", asked.Reason[:min(len(asked.Reason), maxReason)])
+	return map[string]bool{"ok": true}, s.requestEnd(ctx, who, "bot_ended", asked.Reason[:min(len(asked.Reason), maxReason)])
 }
 
-func (s *Scheduler) requestEnd(ctx context.Context, callID, reason, detail string) error {
-	_, err := s.Bus.Publish(ctx, callID, &callv1.EndRequested{Reason: reason, Detail: strings.ToValidUTF8(detail, "")})
+func (s *Scheduler) requestEnd(ctx context.Context, who speaker, reason, detail string) error {
+	_, err := s.Bus.Publish(ctx, who.callID, &callv1.EndRequested{Attempt: who.attempt, Reason: reason, Detail: strings.ToValidUTF8(detail, "")})
 	if errors.Is(err, bus.ErrTaken) { // somebody wants the same
 		return nil
 	}
@@ -226,6 +226,8 @@ func (s *Scheduler) voicemail(ctx context.Context, c *call.State, attempt uint32
 	}
 	if leg := c.Reached(); leg != nil { // dialled for a bot whose place this one took
 		attempt = leg.Attempt
+	} else if a := c.Dialling(); a != nil { // the answer is not on record yet
+		attempt = a.N
 	}
 	_, err := s.Bus.Publish(ctx, c.ID, &callv1.VoicemailHeard{Attempt: attempt})
 	if errors.Is(err, bus.ErrTaken) { // it has said so before

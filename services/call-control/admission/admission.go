@@ -44,13 +44,24 @@ type AgentLimits struct {
 // Answer is what a call is told that asks for its turn.
 type Answer struct {
 	Admitted bool
-	// Again is when to ask again.
+	// Again is when to ask again, and Turn what to say then.
 	Again time.Time
+	Turn  Turn
 	// Rule is what has the call wait: concurrency, rate, agent_concurrency or agent_rate.
 	Rule string
 	// Detail is for people, such as "50 of 50".
 	Detail string
 }
+
+// Turn is the line in which a call has waited for its look. Who has waited for all need not wait for his agent again.
+type Turn int
+
+// The lines.
+const (
+	NoTurn    Turn = iota // none: the call is new
+	AgentTurn             // that of the agent's calls
+	AllTurn               // that of all calls
+)
 
 // Admission lets dial-outs begin.
 type Admission struct {
@@ -98,7 +109,7 @@ func (a *Admission) of(agent string) (limits []limit) {
 // they asked.
 //
 // A call that has a place is told so again and takes nothing more. What nothing limits is not counted.
-func (a *Admission) Ask(ctx context.Context, callID, agent string, turn bool) (answer Answer, err error) {
+func (a *Admission) Ask(ctx context.Context, callID, agent string, turn Turn) (answer Answer, err error) {
 	limits := a.of(agent)
 	if len(limits) == 0 {
 		return Answer{Admitted: true}, nil

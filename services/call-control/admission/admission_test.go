@@ -24,7 +24,7 @@ func TestTheCapHoldsWhenAllAskAtOnce(t *testing.T) {
 	var line []waiter
 	looks := map[time.Time]bool{}
 	took := together(calls, func(i int) {
-		answer, err := w.one(i).Ask(w.Context(), name(i), "support", false)
+		answer, err := w.one(i).Ask(w.Context(), name(i), "support", admission.NoTurn)
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
@@ -91,7 +91,7 @@ func TestTheCapHoldsWhileCallsComeAndGo(t *testing.T) {
 		agent := []string{"support", "sales"}[i%2]
 		for {
 			// Nobody waits for his look here: instances shall meet.
-			answer, err := w.one(i).Ask(ctx, name(i), agent, true)
+			answer, err := w.one(i).Ask(ctx, name(i), agent, admission.AllTurn)
 			if err != nil {
 				t.Error(err)
 				return
@@ -109,7 +109,7 @@ func TestTheCapHoldsWhileCallsComeAndGo(t *testing.T) {
 			begin(&own, &ownMost)
 		}
 		for range 3 { // a call takes a while
-			if answer, err := w.one(i).Ask(ctx, name(i), agent, true); !answer.Admitted || err != nil {
+			if answer, err := w.one(i).Ask(ctx, name(i), agent, admission.AllTurn); !answer.Admitted || err != nil {
 				t.Errorf("has begun, and is told %+v, %v", answer, err)
 			}
 		}
@@ -140,7 +140,7 @@ func TestAgentsHaveCapsOfTheirOwnWithinTheCapOnAll(t *testing.T) {
 	}, 0)
 	var rules sync.Map
 	together(200, func(i int) {
-		answer, err := w.one(i).Ask(w.Context(), name(i), "sales", false)
+		answer, err := w.one(i).Ask(w.Context(), name(i), "sales", admission.NoTurn)
 		if err != nil {
 			t.Error(err)
 		}
@@ -157,7 +157,7 @@ func TestAgentsHaveCapsOfTheirOwnWithinTheCapOnAll(t *testing.T) {
 		t.Errorf("another agent's call waits for %s", answer.Rule)
 	}
 	together(200, func(i int) {
-		if _, err := w.one(i).Ask(w.Context(), name(1000+i), "support", false); err != nil {
+		if _, err := w.one(i).Ask(w.Context(), name(1000+i), "support", admission.NoTurn); err != nil {
 			t.Error(err)
 		}
 	})
@@ -381,7 +381,7 @@ func TestTheContextsEndIsAnErrorAndTakesNothing(t *testing.T) {
 	w := newWorld(t, admission.Limits{Concurrent: 1, PerNumber: 1, Window: time.Hour}, 0)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := w.one(0).Ask(ended, "first", "support", false); err == nil {
+	if _, err := w.one(0).Ask(ended, "first", "support", admission.NoTurn); err == nil {
 		t.Error("let begin")
 	}
 	if _, _, err := w.one(0).Claim(ended, "+14155550123", "first", 1); err == nil {
@@ -389,5 +389,48 @@ func TestTheContextsEndIsAnErrorAndTakesNothing(t *testing.T) {
 	}
 	if answer := w.ask(0, "second", "support", false); !answer.Admitted {
 		t.Errorf("%+v", answer)
+	}
+}
+
+// Who has waited for his agent alone must not go before those who wait for what all share.
+func TestAnAgentWithALongLineLeavesOthersTheirTurn(t *testing.T) {
+	w := newWorld(t, admission.Limits{PerSecond: 1, Agents: map[string]admission.AgentLimits{"busy": {Concurrent: 5}}}, 0)
+	type caller struct {
+		waiter
+		turn admission.Turn
+	}
+	var line []caller
+	for i := range 330 {
+		agent := "busy"
+		if i >= 300 {
+			agent = "other"
+		}
+		line = append(line, caller{waiter: waiter{call: name(i), agent: agent, again: w.time()}})
+	}
+	begun, ends := map[string]int{}, map[string]time.Time{}
+	for until := w.time().Add(400 * time.Second); w.time().Before(until); {
+		next := slices.MinFunc(line, func(a, b caller) int { return a.again.Compare(b.again) })
+		line = slices.DeleteFunc(line, func(c caller) bool { return c.call == next.call })
+		w.until(next.again)
+		for call, end := range ends {
+			if !end.After(w.time()) {
+				w.release(0, call)
+				delete(ends, call)
+			}
+		}
+		answer, err := w.one(0).Ask(t.Context(), next.call, next.agent, next.turn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.Admitted {
+			begun[next.agent]++
+			ends[next.call] = w.time().Add(6 * time.Second)
+			continue
+		}
+		next.again, next.turn = answer.Again, answer.Turn
+		line = append(line, next)
+	}
+	if begun["other"] < 10 || begun["busy"] < 10 {
+		t.Errorf("%v have begun", begun)
 	}
 }

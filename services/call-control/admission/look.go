@@ -56,7 +56,7 @@ func (s state) verdicts() []Verdict {
 		rate.Until = s.now.Add(s.refill(1 - s.Left))
 	}
 	verdicts := []Verdict{concurrency, rate}
-	if rule, _ := s.rule(); !s.none() && s.line() {
+	if rule, _ := s.rule(); !s.none() && s.waited() {
 		for i := range verdicts {
 			if v := &verdicts[i]; v.Rule == rule {
 				v.Allowed, v.Until = false, s.Next

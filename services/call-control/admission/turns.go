@@ -44,6 +44,7 @@ type scope struct {
 // limit is the limits of a scope. 0 is no limit.
 type limit struct {
 	scope       string
+	line        Turn   // that of those who wait for it
 	prefix      string // of the names of its rules
 	concurrent  int
 	perSecond   float64
@@ -51,8 +52,12 @@ type limit struct {
 }
 
 func newLimit(scope, prefix string, concurrent int, perSecond float64) limit {
+	line := AgentTurn
+	if scope == "" {
+		line = AllTurn
+	}
 	return limit{
-		scope: scope, prefix: prefix, concurrent: concurrent, perSecond: perSecond,
+		scope: scope, line: line, prefix: prefix, concurrent: concurrent, perSecond: perSecond,
 		burst: 1 + perSecond*late.Seconds(),
 		rate:  perSecond * (window - late).Seconds() / (window + skew).Seconds(),
 	}
@@ -119,8 +124,8 @@ func (s state) step() time.Duration {
 	}
 }
 
-// line reports whether others wait whose turn is before that of somebody new.
-func (s state) line() bool {
+// waited reports whether others wait in the line whose turn is before that of somebody new.
+func (s state) waited() bool {
 	return s.Next.After(s.now) && !s.now.After(s.Seen.Add(deserted+2*s.step()))
 }
 
@@ -140,19 +145,19 @@ func (s state) wait() Answer {
 	} else if s.short() {
 		due = s.now.Add(s.refill(1 - s.Left))
 	}
-	if !s.line() {
+	if !s.waited() {
 		s.Next, s.Seen = due, due
 	} else if s.Next.After(due) {
 		due = s.Next
 	}
 	s.Next = due.Add(s.step())
 	rule, detail := s.rule()
-	return Answer{Again: due, Rule: rule, Detail: detail}
+	return Answer{Again: due, Turn: s.line, Rule: rule, Detail: detail}
 }
 
 // ask lets a call begin, or gives it a place in the line of the first limit that does not. Nothing is taken from any
 // account unless all of them allow it.
-func (t *turns) ask(now time.Time, callID, agent string, turn bool, limits []limit) Answer {
+func (t *turns) ask(now time.Time, callID, agent string, turn Turn, limits []limit) Answer {
 	if _, ok := t.Holders[callID]; ok {
 		return Answer{Admitted: true}
 	}
@@ -160,15 +165,13 @@ func (t *turns) ask(now time.Time, callID, agent string, turn bool, limits []lim
 	for i, l := range limits {
 		states[i] = t.look(l, now)
 	}
-	if turn {
-		for _, s := range states {
-			if s.Seen.Before(now) {
-				s.Seen = now
-			}
+	for _, s := range states {
+		if turn >= s.line && s.Seen.Before(now) {
+			s.Seen = now
 		}
 	}
 	for _, s := range states {
-		if s.full() || s.short() || !turn && s.line() {
+		if s.full() || s.short() || turn < s.line && s.waited() {
 			return s.wait()
 		}
 	}

@@ -69,7 +69,11 @@ func (w *world) pass(d time.Duration) { w.until(w.time().Add(d)) }
 
 func (w *world) ask(i int, call, agent string, turn bool) admission.Answer {
 	w.Helper()
-	answer, err := w.one(i).Ask(w.Context(), call, agent, turn)
+	line := admission.NoTurn
+	if turn {
+		line = admission.AllTurn
+	}
+	answer, err := w.one(i).Ask(w.Context(), call, agent, line)
 	if err != nil {
 		w.Fatal(err)
 	}

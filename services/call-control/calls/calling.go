@@ -3,6 +3,8 @@
 package calls
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -47,7 +49,7 @@ func (r Rules) calling(s *call.State, now time.Time) (proto.Message, time.Durati
 		return outOfTime(s), 0
 	case s.Waiting(): // for its turn
 		return nil, 0
-	case s.Requested.GetBotDials() && a.Ready != nil:
+	case s.Requested.GetBotDials() && begunByBot(s, a):
 		return botDials(s, now)
 	case !a.Over(): // waits for its bot, or for the dial
 		return nil, 0
@@ -59,12 +61,36 @@ func (r Rules) calling(s *call.State, now time.Time) (proto.Message, time.Durati
 func outOfTime(s *call.State) proto.Message {
 	switch a := s.Current(); {
 	case s.Waiting():
-		return ended(callv1.Outcome_OUTCOME_CANCELLED, Expired, a.DialFailed.GetDetail())
-	case s.Requested.GetBotDials() && a.Ready != nil:
+		return givenUp(s, callv1.Outcome_OUTCOME_CANCELLED, Expired, a.DialFailed.GetDetail())
+	case s.Requested.GetBotDials() && begunByBot(s, a):
 		return ended(callv1.Outcome_OUTCOME_UNREACHED, MaxDuration, "")
 	default:
-		return ended(callv1.Outcome_OUTCOME_MISSED, NoBot, a.Reason)
+		return givenUp(s, callv1.Outcome_OUTCOME_MISSED, NoBot, a.Reason)
 	}
+}
+
+// givenUp ends a call that is not tried any further. Where the person has been called in vain before, that is what has
+// become of it.
+func givenUp(s *call.State, outcome callv1.Outcome, reason, detail string) proto.Message {
+	for _, a := range slices.Backward(s.Attempts) {
+		if a.DialFailed != nil && !nobodyCalled(a) {
+			return ended(callv1.Outcome_OUTCOME_UNREACHED, a.DialFailed.GetCause(), strings.TrimSuffix("not tried again: "+reason+", "+detail, ", "))
+		}
+	}
+	return ended(outcome, reason, detail)
+}
+
+// begunByBot reports whether a bot that dials by itself may have begun to. It is not tried again then.
+func begunByBot(s *call.State, a *call.Attempt) bool {
+	if a.Ready != nil || a.Joined {
+		return true
+	}
+	for _, leg := range s.Legs {
+		if leg.Attempt == a.N {
+			return true
+		}
+	}
+	return false
 }
 
 // ringing says what follows while somebody is being called.
@@ -99,7 +125,7 @@ func (r Rules) ringing(s *call.State, a *call.Attempt, now time.Time) (proto.Mes
 	return nil, 0
 }
 
-// botDials says what follows for a call whose bot was ready, and dials by itself: it is tried once.
+// botDials says what follows for a call whose bot has begun to dial by itself: it is tried once.
 func botDials(s *call.State, now time.Time) (proto.Message, time.Duration) {
 	a := s.Current()
 	if !a.Over() {
@@ -120,7 +146,7 @@ func botDials(s *call.State, now time.Time) (proto.Message, time.Duration) {
 // afterFailure ends a call whose person could not be had, or leaves it to its retry.
 func afterFailure(s *call.State, a *call.Attempt, now time.Time) proto.Message {
 	cause, detail, last := a.DialFailed.GetCause(), a.DialFailed.GetDetail(), s.Requested.GetNotAfter().AsTime()
-	if leg := s.Callee(a); leg != nil && cause == NotAnswered && !leg.AnsweredAt.IsZero() {
+	if leg := s.Callee(a); leg != nil && cause == NotAnswered && !leg.AnsweredAt.IsZero() && leg.Gone && leg.GoneAt.Before(a.DialFailedAt) {
 		return ended(callv1.Outcome_OUTCOME_COMPLETED, CalleeHungUp, "the answer was reported after the end")
 	}
 	at, again := RetryAt(s)

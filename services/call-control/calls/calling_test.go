@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/trunkline/trunkline/pkg/call"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 	"github.com/trunkline/trunkline/services/call-control/calls"
 )
@@ -115,7 +116,7 @@ func TestWhatFollowsForADialOut(t *testing.T) {
 		"a retry for another cause is none":              {failedDial(calls.NotAnswered, retry(calls.NoAnswer, s, 3)), 10 * s, unreached + calls.NotAnswered},
 		"a retry is waited for":                          {failedDial(calls.NotAnswered, retry(calls.NotAnswered, time.Minute, 1)), 10 * s, ""},
 		"a retry would be too late":                      {failedDial(calls.NotAnswered, retry(calls.NotAnswered, window, 1)), 10 * s, unreached + calls.NotAnswered},
-		"an answer that was reported after the failure":  {then(failedDial(calls.NotAnswered, retry(calls.NotAnswered, time.Minute, 1)), &callv1.LegAnswered{SessionId: "s", Room: "r1", Attempt: 1}), 10 * s, completed + calls.CalleeHungUp},
+		"an answer that was reported after the failure":  {then(rung(retry(calls.NotAnswered, time.Minute, 1)), &leg, &callv1.DialFailed{Attempt: 1, Cause: calls.NotAnswered}, &callv1.LegAnswered{SessionId: "s", Room: "r1", Attempt: 1}), 12 * s, completed + calls.CalleeHungUp},
 		"a definite no is not tried again":               {failedDial(calls.InvalidNumber, retry(calls.DialError, s, 3)), 10 * s, unreached + calls.InvalidNumber},
 		"a dial that is lost is never tried again":       {failedDial(calls.Lost, retry(calls.DialError, s, 3)), 10 * s, failed + calls.DialLost},
 		"nobody was in the room: it is tried again":      {failedDial(calls.NotDialled), 10 * s, anew},
@@ -128,6 +129,12 @@ func TestWhatFollowsForADialOut(t *testing.T) {
 		"a machine that hangs up":                        {then(machine, &leg), 15 * s, "dial 1 failed voicemail"},
 		"a machine is not a person reached":              {then(machine, &callv1.EndRequested{}, &callv1.DialFailed{Attempt: 1, Cause: calls.Voicemail}), 20 * s, unreached + calls.Voicemail},
 		"the end that the bot wanted is not the retry's": {then(then(machine, &callv1.EndRequested{}, &callv1.DialFailed{Attempt: 1, Cause: calls.Voicemail}), &callv1.AttemptRequested{Attempt: 2, Place: callv1.Place_PLACE_NEW_ROOM}), 20 * s, ""},
+		"the bot wants the end while it rings":           {then(rung(), &callv1.EndRequested{Attempt: 1, Reason: "bot_ended"}), 8 * s, "wait 5s"},
+		"the bot wanted the end while it rang":           {then(rung(), &callv1.EndRequested{Attempt: 1, Reason: "bot_ended"}), 13 * s, cancelled + "bot_ended"},
+		"the bot wants the end because it was declined":  {then(rung(), &callv1.EndRequested{Attempt: 1, Reason: "bot_ended"}, &leg), 11 * s, "dial 1 failed not_answered"},
+		"a retry for which no bot can be had":            {then(failedDial(calls.NoAnswer, retry(calls.NoAnswer, s, 1)), &callv1.AttemptRequested{Attempt: 2, Place: callv1.Place_PLACE_NEW_ROOM}), 10*s + budget, unreached + calls.NoAnswer},
+		"a retry whose time runs out":                    {then(failedDial(calls.NoAnswer, retry(calls.NoAnswer, s, 3)), &callv1.AttemptRequested{Attempt: 2, Place: callv1.Place_PLACE_NEW_ROOM}, &callv1.DialFailed{Attempt: 2, Cause: calls.PutOff}), window, unreached + calls.NoAnswer},
+		"ready, and Daily's pace is waited for":          {botReady(), s + budget, ""},
 		"a call that is over":                            {then(talking, &callv1.CallEnded{}), window, ""},
 	})
 }
@@ -140,6 +147,7 @@ func TestWhatFollowsForABotThatDialsByItself(t *testing.T) {
 		"somebody answers":             {then(own, &callv1.LegAnswered{SessionId: "a", Room: "r1", Attempt: 1}), 6 * s, "connected 1 a"},
 		"nobody does, and it leaves":   {then(own, &callv1.LegConnected{SessionId: "a", Room: "r1", Attempt: 1}, &callv1.BotExited{Attempt: 1}), 12 * s, unreached + calls.NotAnswered},
 		"it dies: it may have dialled": {then(own, &callv1.BotExited{Attempt: 1, Status: 1}), 12 * s, unreached + calls.NotAnswered},
+		"it joins and dies":            {then(own[:4], &callv1.ParticipantJoined{SessionId: "b", UserId: call.BotID(id, 1)}, &callv1.BotExited{Attempt: 1, Status: 1}), 13 * s, unreached + calls.NotAnswered},
 		"it dies before it is ready":   {then(own[:4], &callv1.BotExited{Attempt: 1, Status: 1}), 12 * s, anew},
 	})
 }
@@ -149,12 +157,13 @@ func TestTheLimitOfADialOut(t *testing.T) {
 		story []at
 		want  time.Duration
 	}{
-		"before its turn":     {[]at{requested()}, window},
-		"without a bot":       {botReady()[:2], s + budget},
-		"a second attempt":    {then(botReady()[:2], &callv1.RoomFailed{Attempt: 1}, &callv1.AttemptRequested{Attempt: 2, Place: callv1.Place_PLACE_NEW_ROOM}), s + budget},
-		"being dialled":       {dialled(), 5*s + ringTime + 180*s},
-		"answered":            {answered(), 8*s + longest},
-		"waiting for a retry": {failedDial(calls.NoAnswer, retry(calls.NoAnswer, time.Minute, 1)), window},
+		"before its turn":      {[]at{requested()}, window},
+		"without a bot":        {botReady()[:2], s + budget},
+		"a second attempt":     {then(botReady()[:2], &callv1.RoomFailed{Attempt: 1}, &callv1.AttemptRequested{Attempt: 2, Place: callv1.Place_PLACE_NEW_ROOM}), s + budget},
+		"waiting for the dial": {botReady(), s + 2*budget},
+		"being dialled":        {dialled(), 5*s + ringTime + 180*s},
+		"answered":             {answered(), 8*s + longest},
+		"waiting for a retry":  {failedDial(calls.NoAnswer, retry(calls.NoAnswer, time.Minute, 1)), window},
 	} {
 		if got := rules.Limit(state(c.story)).Sub(noon); got != c.want {
 			t.Errorf("%s: %s, want %s", phrase, got, c.want)

@@ -4,6 +4,7 @@ package calls
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -80,10 +81,7 @@ func (c *Control) CallEnded(ctx context.Context, in bus.In[*callv1.CallEnded]) e
 		if err := c.Timers.Cancel(ctx, timer.ID{Name: dueTimer, CallID: s.ID, N: nextAttempt(s)}); err != nil {
 			return err
 		}
-		if err := c.hangUpAll(ctx, s); err != nil {
-			return err
-		}
-		if err := c.giveBack(ctx, s); err != nil {
+		if err := errors.Join(c.giveBack(ctx, s), c.hangUpAll(ctx, s)); err != nil {
 			return err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/trunkline/trunkline/pkg/guard"
 	"github.com/trunkline/trunkline/pkg/timer"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+	"github.com/trunkline/trunkline/services/call-control/admission"
 	"github.com/trunkline/trunkline/services/call-control/policy"
 )
 
@@ -24,6 +25,8 @@ const (
 	dialTimer = "dial"
 	// refusedFor is how long a dial that Daily clearly did not act on is repeated.
 	refusedFor = 20 * time.Second
+	// dialWithin is how long all of that may take: less than a dial may be in doubt.
+	dialWithin = 40 * time.Second
 )
 
 // BotReady dials, once there is somebody for the callee to talk to.
@@ -39,7 +42,7 @@ func (c *Control) BotReady(ctx context.Context, in bus.In[*callv1.BotReady]) err
 // toDial is the attempt that is to be dialled now, or nil.
 func toDial(s *call.State) *call.Attempt {
 	a := s.Current()
-	if s.Requested == nil || s.Requested.GetBotDials() || s.Ended != nil || s.EndAsked != nil ||
+	if s.Requested == nil || s.Requested.GetBotDials() || s.Ended != nil || endAsked(s) ||
 		a.Place != callv1.Place_PLACE_NEW_ROOM || a.Ready == nil || a.Over() || a.Dial != nil {
 		return nil
 	}
@@ -50,25 +53,8 @@ func toDial(s *call.State) *call.Attempt {
 // of Daily's makes it certain that nobody was called, and nobody is called for the attempt again.
 func (c *Control) dial(ctx context.Context, story *bus.Story, a *call.Attempt) error {
 	s := call.Read(story)
-	verdict := policy.Decide(c.Policy.Judge(s.Requested.GetTo(), c.Now()))
-	free, until, err := c.Admission.Claim(ctx, s.Requested.GetTo(), s.ID, dialNumber(s, a))
-	if err != nil {
+	if permitted, err := c.permitted(ctx, story, s, a); err != nil || !permitted {
 		return err
-	}
-	switch {
-	case verdict.Decision == policy.Refuse:
-		return c.refuse(ctx, story, verdict)
-	case verdict.Decision == policy.Wait:
-		return c.fail(ctx, s.ID, dialFailed(a, PutOff, verdict.Rule+": "+verdict.Detail))
-	case !free:
-		return c.fail(ctx, s.ID, dialFailed(a, PutOff, perNumber+": until "+until.Format(time.RFC3339)))
-	}
-	wait, err := c.Pace.Try(ctx, daily.ClassDial)
-	if err != nil {
-		return err
-	}
-	if wait > 0 {
-		return bus.RetryAfter(wait, nil)
 	}
 	guard.Die("dial.permitted")
 	// Set before what it guards.
@@ -78,8 +64,11 @@ func (c *Control) dial(ctx context.Context, story *bus.Story, a *call.Attempt) e
 	}
 	guard.Die("dial.guarded")
 	intent, err := c.intend(ctx, story, a)
-	if err != nil || intent == nil {
+	if err != nil {
 		return err
+	}
+	if intent == nil {
+		return c.giveBackIfOver(ctx, s.ID)
 	}
 	guard.Die("dial.intended")
 	// From here on it goes its way, whoever is told to stop.
@@ -90,7 +79,7 @@ func (c *Control) dial(ctx context.Context, story *bus.Story, a *call.Attempt) e
 	case daily.Doubtful(err):
 		c.Log.Warn("the dial is in doubt", "call_id", s.ID, "attempt", a.N, "err", err)
 		return nil
-	case errors.Is(err, daily.ErrNotFound):
+	case errors.Is(err, daily.ErrNotFound), daily.Retryable(err): // the room is empty, or Daily is busy
 		return c.fail(ctx, s.ID, dialFailed(a, NotDialled, err.Error()))
 	default:
 		return c.fail(ctx, s.ID, dialFailed(a, c.Rules.Cause(err.Error()), err.Error()))
@@ -100,7 +89,46 @@ func (c *Control) dial(ctx context.Context, story *bus.Story, a *call.Attempt) e
 		return err
 	}
 	guard.Die("dial.recorded")
-	return c.Timers.Set(ctx, id, c.Now().Add(s.Requested.GetRingTimeout().AsDuration()))
+	if err := c.Timers.Set(ctx, id, c.Now().Add(s.Requested.GetRingTimeout().AsDuration())); err != nil {
+		return err
+	}
+	return c.hangUpIfOver(ctx, s.ID)
+}
+
+// permitted asks policy once more and takes what a dial takes, or sees to what follows where it may not be.
+func (c *Control) permitted(ctx context.Context, story *bus.Story, s *call.State, a *call.Attempt) (bool, error) {
+	verdict := policy.Decide(c.Policy.Judge(s.Requested.GetTo(), c.Now()))
+	switch verdict.Decision {
+	case policy.Refuse:
+		return false, c.refuse(ctx, story, verdict)
+	case policy.Wait:
+		return false, c.fail(ctx, s.ID, dialFailed(a, PutOff, verdict.Rule+": "+verdict.Detail))
+	}
+	wait, err := c.Pace.Try(ctx, daily.ClassDial)
+	if err != nil {
+		return false, err
+	}
+	if wait > 0 {
+		return false, bus.RetryAfter(wait, nil)
+	}
+	free, until, err := c.Admission.Claim(ctx, s.Requested.GetTo(), s.ID, dialNumber(s, a))
+	if err != nil || free {
+		return free, err
+	}
+	return false, c.fail(ctx, s.ID, dialFailed(a, PutOff, perNumber+": until "+until.Format(time.RFC3339)))
+}
+
+// hangUpIfOver hangs up on who was dialled for a call that has ended meanwhile: what follows from the end may not have
+// known whom to stop.
+func (c *Control) hangUpIfOver(ctx context.Context, callID string) error {
+	story, err := c.Bus.Story(ctx, callID)
+	if err != nil {
+		return err
+	}
+	if s := call.Read(story); s.Ended != nil {
+		return c.hangUpAll(ctx, s)
+	}
+	return nil
 }
 
 // intend writes down that the person is about to be called, unless that is not wanted any more.
@@ -119,6 +147,8 @@ func (c *Control) intend(ctx context.Context, story *bus.Story, a *call.Attempt)
 
 // startDial asks Daily, and again only as long as Daily has clearly called nobody.
 func (c *Control) startDial(ctx context.Context, s *call.State, a *call.Attempt) (session string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, dialWithin)
+	defer cancel()
 	first := true
 	return backoff.Retry(ctx, func() (string, error) {
 		if !first {
@@ -195,6 +225,13 @@ func (c *Control) stopRinging(ctx context.Context, story *bus.Story, a *call.Att
 		ctx = bus.WithCause(ctx, stopping.ID())
 	}
 	guard.Die("dial.stopping")
+	now, err := c.Bus.Story(ctx, story.CallID)
+	if err != nil {
+		return err
+	}
+	if call.Read(now).Reached() != nil { // answered before it was written down, and told only now
+		return nil
+	}
 	if err := c.hangUp(ctx, a, session); err != nil {
 		return err
 	}
@@ -202,10 +239,15 @@ func (c *Control) stopRinging(ctx context.Context, story *bus.Story, a *call.Att
 	return c.fail(ctx, story.CallID, dialFailed(a, NoAnswer, ""))
 }
 
-// hangUp stops a dial, or ends the leg that it has become. One that is over is no error.
+// hangUp stops a dial, or ends the leg that it has become. What Daily clearly refuses to stop is over, or will never be
+// stopped by asking again.
 func (c *Control) hangUp(ctx context.Context, a *call.Attempt, session string) error {
 	err := c.Daily.StopDialOut(ctx, a.Room.GetRoom(), session)
-	if errors.Is(err, daily.ErrNotFound) {
+	switch {
+	case errors.Is(err, daily.ErrNotFound):
+		return nil
+	case errors.Is(err, daily.ErrRefused):
+		c.Log.Warn("Daily does not stop a dial", "room", a.Room.GetRoom(), "err", err)
 		return nil
 	}
 	return err
@@ -227,7 +269,7 @@ func (c *Control) hangUpAll(ctx context.Context, s *call.State) error {
 func (c *Control) DialFailed(ctx context.Context, in bus.In[*callv1.DialFailed]) error {
 	s := call.Read(in.Story)
 	a := s.Attempt(in.Data.GetAttempt())
-	if nobodyCalled(a) {
+	if nobodyCalled(a) && a == s.Failure() { // else the claim is another dial's by now
 		if err := c.Admission.Unclaim(ctx, s.Requested.GetTo(), s.ID, dialNumber(s, a)); err != nil {
 			return err
 		}
@@ -237,10 +279,8 @@ func (c *Control) DialFailed(ctx context.Context, in bus.In[*callv1.DialFailed])
 			return err
 		}
 	}
-	if err := c.hangUpAll(ctx, s); err != nil {
-		return err
-	}
-	if err := c.begin(ctx, in.Story, false); err != nil {
+	err := c.begin(ctx, in.Story, admission.NoTurn)
+	if err := errors.Join(err, c.hangUpAll(ctx, s)); err != nil {
 		return err
 	}
 	return c.advance(ctx, in.Story)

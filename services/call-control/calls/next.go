@@ -51,6 +51,8 @@ func (r Rules) Next(s *call.State, now time.Time) (decision proto.Message, wait 
 		return &callv1.DialAnswered{Attempt: reached.Attempt, SessionId: reached.Session}, 0
 	case machine(s):
 		return dialFailed(s.Attempt(reached.Attempt), Voicemail, ""), 0
+	case endAsked(s) && s.Dialling() != nil && reached == nil && now.Sub(s.EndAsked.At) < ringingGrace:
+		return r.beforeTheEnd(s, now)
 	case endAsked(s):
 		return ended(talked(s), s.EndAsked.Data.GetReason(), s.EndAsked.Data.GetDetail()), 0
 	case s.Requested != nil && reached == nil:
@@ -62,6 +64,20 @@ func (r Rules) Next(s *call.State, now time.Time) (decision proto.Message, wait 
 	default:
 		return r.holding(s, now)
 	}
+}
+
+// beforeTheEnd says what follows when a bot wants the end of a call that has just been declined, or not: it hears of that
+// from Daily as we do, and may be first.
+func (r Rules) beforeTheEnd(s *call.State, now time.Time) (proto.Message, time.Duration) {
+	wait := s.EndAsked.At.Add(ringingGrace).Sub(now)
+	m, sooner := r.ringing(s, s.Dialling(), now)
+	if failed, ok := m.(*callv1.DialFailed); ok {
+		return failed, 0
+	}
+	if sooner > 0 {
+		wait = min(wait, sooner)
+	}
+	return nil, wait
 }
 
 // endAsked reports whether the end is wanted. A wish from before the last dial that failed was fulfilled with it.
@@ -111,8 +127,10 @@ func (r Rules) limitOut(s *call.State) time.Time {
 		return dial.DialAt.Add(s.Requested.GetRingTimeout().AsDuration() + 2*r.LostAfter)
 	case s.Waiting():
 		return s.Requested.GetNotAfter().AsTime()
-	case s.Requested.GetBotDials() && s.Current().Ready != nil:
+	case s.Requested.GetBotDials() && begunByBot(s, s.Current()):
 		return dueAt(s).Add(s.AnswerBudget() + s.MaxDuration())
+	case toDial(s) != nil: // it waits for Daily's pace
+		return dueAt(s).Add(2 * s.AnswerBudget())
 	}
 	return dueAt(s).Add(s.AnswerBudget())
 }

@@ -32,7 +32,7 @@ func (r *rpc) GetCall(ctx context.Context, req *controlv1.GetCallRequest) (*cont
 		return nil, connect.NewError(connect.CodeUnavailable, err)
 	}
 	if len(story.Events) == 0 {
-		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no call %s, or no longer", req.GetId()))
+		return nil, r.unknown(ctx, req.GetId())
 	}
 	res := &controlv1.GetCallResponse{Call: Describe(call.Read(story))}
 	for _, e := range story.Events {
@@ -51,4 +51,15 @@ func describeEvent(e *bus.Event) *controlv1.Event {
 
 func invalid(format string, args ...any) error {
 	return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf(format, args...))
+}
+
+// unknown is the error for a call of which nothing was read: there is none, or a replica has not heard of it yet.
+func (r *rpc) unknown(ctx context.Context, callID string) error {
+	switch known, err := r.Bus.Known(ctx, callID); {
+	case err != nil:
+		return connect.NewError(connect.CodeUnavailable, err)
+	case known:
+		return connect.NewError(connect.CodeUnavailable, fmt.Errorf("call %s is not to be seen yet: try again", callID))
+	}
+	return connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no call %s, or no longer", callID))
 }

@@ -69,10 +69,10 @@ func TestOneCallIsToldWithItsStory(t *testing.T) {
 			t.Errorf("%s is said to be of %s", e.GetName(), e.GetAt().AsTime())
 		}
 	}
-	if !slices.Equal(names, []string{"CallReceived", "RoomReady.1", "EndRequested", "CallEnded"}) || !slices.Equal(authors, []string{"ingress", "room-provisioner", "bot-scheduler", "call-control"}) {
+	if !slices.Equal(names, []string{"CallReceived", "RoomReady.1", "EndRequested.0", "CallEnded"}) || !slices.Equal(authors, []string{"ingress", "room-provisioner", "bot-scheduler", "call-control"}) {
 		t.Errorf("events %v by %v", names, authors)
 	}
-	if cause := res.GetEvents()[3].GetCause(); cause != id+".EndRequested" {
+	if cause := res.GetEvents()[3].GetCause(); cause != id+".EndRequested.0" {
 		t.Errorf("the end is said to be caused by %q", cause)
 	}
 	var room callv1.RoomReady

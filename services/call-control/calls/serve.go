@@ -21,6 +21,7 @@ import (
 	"github.com/trunkline/trunkline/pkg/budget"
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/config"
+	"github.com/trunkline/trunkline/pkg/daily"
 	"github.com/trunkline/trunkline/pkg/edge"
 	"github.com/trunkline/trunkline/pkg/timer"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
@@ -75,7 +76,7 @@ func serve(ctx context.Context, env *app.Env) error {
 
 	group.Go(func() error { return env.Bus.Consume(ctx, c.Handlers()...) })
 	group.Go(func() error {
-		return env.Timers.Run(ctx, map[string]timer.Handler{limitTimer: c.Limit, dueTimer: c.Due, turnTimer: c.Turn, dialTimer: c.DialDoubt})
+		return env.Timers.Run(ctx, map[string]timer.Handler{limitTimer: c.Limit, dueTimer: c.Due, turnTimer: c.Turn, agentTurnTimer: c.AgentTurn, dialTimer: c.DialDoubt})
 	})
 	group.Go(func() error { return c.sweep(ctx, sweepEvery) })
 	group.Go(func() error { return c.Policy.Watch(ctx, env.Log, policy.Interval) })
@@ -102,13 +103,18 @@ func newControl(ctx context.Context, env *app.Env) (*Control, error) {
 	if c.Policy, err = policy.New(env.Config.Policy, env.Config.Region); err != nil {
 		return nil, err
 	}
-	c.Admission, err = admission.Open(ctx, env.Bus.JS, limitsOf(env.Config), time.Now)
+	c.Admission, err = admission.Open(ctx, env.Bus.JS, limitsOf(env.Config, c.Pace.Rate(daily.ClassDial)), time.Now)
 	return c, err
 }
 
-func limitsOf(cfg *config.Config) admission.Limits {
+// limitsOf lets no more calls begin than can be dialled: a bot that is ready would wait for Daily's pace.
+func limitsOf(cfg *config.Config, pace float64) admission.Limits {
+	perSecond := cfg.Policy.PerSecond
+	if pace > 0 && (perSecond <= 0 || pace < perSecond) {
+		perSecond = pace
+	}
 	limits := admission.Limits{
-		Concurrent: cfg.Policy.MaxConcurrent, PerSecond: cfg.Policy.PerSecond, Agents: map[string]admission.AgentLimits{},
+		Concurrent: cfg.Policy.MaxConcurrent, PerSecond: perSecond, Agents: map[string]admission.AgentLimits{},
 		PerNumber: cfg.Policy.PerNumber.Calls, Window: cfg.Policy.PerNumber.Window,
 	}
 	for name, agent := range cfg.Agents {

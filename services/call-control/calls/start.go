@@ -13,8 +13,10 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/trunkline/trunkline/pkg/auth"
@@ -130,6 +132,8 @@ func (r *rpc) wanted(req *controlv1.StartCallRequest, now time.Time) (*callv1.Ca
 		return nil, invalid("not_after: must be before %s, as calls are kept for %s", latest.Format(time.RFC3339), r.Config.NATS.MaxAge)
 	case !notAfter.After(notBefore):
 		return nil, invalid("not_after: must be after not_before, and later than now")
+	case !writable(req.GetMetadata()):
+		return nil, invalid("metadata: must be what JSON can hold")
 	case proto.Size(req.GetMetadata()) > maxMetadata:
 		return nil, invalid("metadata: must be at most %d bytes; this is %d", maxMetadata, proto.Size(req.GetMetadata()))
 	}
@@ -145,6 +149,12 @@ func (r *rpc) wanted(req *controlv1.StartCallRequest, now time.Time) (*callv1.Ca
 		RingTimeout:  durationpb.New(cmp.Or(req.GetRingTimeout().AsDuration(), out.RingTimeout)),
 		AnswerBudget: durationpb.New(out.AnswerBudget), Retries: retries, BotDials: agent.Dial == config.DialsByBot,
 	}, nil
+}
+
+// writable reports whether metadata can be told as JSON: not every number that protobuf knows can.
+func writable(metadata *structpb.Struct) bool {
+	_, err := protojson.Marshal(metadata)
+	return err == nil
 }
 
 func retriesOf(req *controlv1.StartCallRequest, configured config.Dialout) (retries []*callv1.Retry, err error) {
@@ -195,7 +205,7 @@ func (r *rpc) EndCall(ctx context.Context, req *controlv1.EndCallRequest) (*cont
 	case e != nil:
 		s.Apply(e)
 	case !s.Begun():
-		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no call %s, or no longer", req.GetId()))
+		return nil, r.unknown(ctx, req.GetId())
 	}
 	return &controlv1.EndCallResponse{Call: Describe(s)}, nil
 }

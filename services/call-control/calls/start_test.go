@@ -4,13 +4,18 @@ package calls_test
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/structpb"
+
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/config"
+	controlv1 "github.com/trunkline/trunkline/proto/gen/trunkline/control/v1"
 	"github.com/trunkline/trunkline/proto/gen/trunkline/control/v1/controlv1connect"
 )
 
@@ -132,5 +137,20 @@ func TestTheSameKeyIsTheSameCall(t *testing.T) {
 	w.key = w.newKey("somebody-else", "calls:write")
 	if status, other := start("one", "+14155550123"); status != http.StatusOK || other["replayed"] == true || idOf(other) == idOf(first) {
 		t.Errorf("the same key of somebody else: %d %v", status, other)
+	}
+}
+
+// What JSON cannot hold comes by gRPC alone, and would make the call one that nobody can list.
+func TestMetadataIsWhatJSONCanHold(t *testing.T) {
+	w := newWorld(t, dials)
+	for name, value := range map[string]*structpb.Value{
+		"no number": structpb.NewNumberValue(math.NaN()), "without an end": structpb.NewNumberValue(math.Inf(1)), "nothing at all": {},
+	} {
+		_, err := w.client.StartCall(t.Context(), &controlv1.StartCallRequest{
+			IdempotencyKey: name, To: "+14155550123", Agent: "sales", Metadata: &structpb.Struct{Fields: map[string]*structpb.Value{"x": value}},
+		})
+		if connect.CodeOf(err) != connect.CodeInvalidArgument || !strings.Contains(err.Error(), "metadata: ") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -14,14 +14,19 @@ import (
 	"github.com/trunkline/trunkline/pkg/guard"
 	"github.com/trunkline/trunkline/pkg/timer"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+	"github.com/trunkline/trunkline/services/call-control/admission"
 	"github.com/trunkline/trunkline/services/call-control/policy"
 )
 
 const (
 	// dueTimer asks whether a dial-out may begin: its time has come.
 	dueTimer = "due"
-	// turnTimer asks the same for a call that has waited in line: its turn has come.
-	turnTimer = "turn"
+	// turnTimer and agentTurnTimer ask the same for a call that has waited in line, that of all calls or its agent's: its
+	// turn has come.
+	turnTimer      = "turn"
+	agentTurnTimer = "agent_turn"
+	// replicaLag is how long a replica may be behind a timer.
+	replicaLag = 30 * time.Second
 	// perNumber names the rule of how often a number may be dialled.
 	perNumber = "per_number"
 )
@@ -31,35 +36,52 @@ func (c *Control) CallRequested(ctx context.Context, in bus.In[*callv1.CallReque
 	if err := c.limit(ctx, call.Read(in.Story)); err != nil {
 		return err
 	}
-	return c.begin(ctx, in.Story, false)
+	return c.begin(ctx, in.Story, admission.NoTurn)
 }
 
 // Due asks for the turn of a call whose time has come.
-func (c *Control) Due(ctx context.Context, f timer.Fired) error { return c.fired(ctx, f, false) }
+func (c *Control) Due(ctx context.Context, f timer.Fired) error {
+	return c.fired(ctx, f, admission.NoTurn)
+}
 
-// Turn asks for the turn of a call that has waited in line.
-func (c *Control) Turn(ctx context.Context, f timer.Fired) error { return c.fired(ctx, f, true) }
+// Turn asks for the turn of a call that has waited in the line of all calls.
+func (c *Control) Turn(ctx context.Context, f timer.Fired) error {
+	return c.fired(ctx, f, admission.AllTurn)
+}
 
-func (c *Control) fired(ctx context.Context, f timer.Fired, inLine bool) error {
+// AgentTurn asks for the turn of a call that has waited in its agent's line.
+func (c *Control) AgentTurn(ctx context.Context, f timer.Fired) error {
+	return c.fired(ctx, f, admission.AgentTurn)
+}
+
+func (c *Control) fired(ctx context.Context, f timer.Fired, turn admission.Turn) error {
 	story, err := c.Bus.Story(ctx, f.CallID)
 	if err != nil {
 		return err
 	}
-	if nextAttempt(call.Read(story)) != f.N {
-		return nil // one from before
+	s := call.Read(story)
+	switch next := nextAttempt(s); {
+	case s.Ended != nil || next > f.N: // one from before
+		return nil
+	case (next < f.N || !s.Waiting()) && c.Now().Sub(f.At) < replicaLag:
+		// It was set when the call waited for this attempt: the replica has not heard of that yet.
+		return bus.RetryAfter(time.Second, nil)
 	}
-	return c.begin(ctx, story, inLine)
+	return c.begin(ctx, story, turn)
 }
 
 // begin requests the next attempt of a dial-out that waits for its turn, if its time has come, policy allows it and it
 // has a place; or sees to it that this is asked again. Whatever it has taken is taken once: it may be asked twice.
-func (c *Control) begin(ctx context.Context, story *bus.Story, inLine bool) error {
+func (c *Control) begin(ctx context.Context, story *bus.Story, turn admission.Turn) error {
 	s := call.Read(story)
 	due, wanted := dueFrom(s)
 	if !wanted {
 		return nil
 	}
 	now, n := c.Now(), nextAttempt(s)
+	if !now.Before(s.Requested.GetNotAfter().AsTime()) {
+		return c.advance(ctx, story)
+	}
 	if due.After(now) {
 		return c.Timers.Set(ctx, timer.ID{Name: dueTimer, CallID: s.ID, N: n}, due)
 	}
@@ -68,14 +90,18 @@ func (c *Control) begin(ctx context.Context, story *bus.Story, inLine bool) erro
 	case policy.Refuse:
 		return c.refuse(ctx, story, verdict)
 	case policy.Wait:
-		return c.later(ctx, story, verdict)
+		return c.putOff(ctx, story, verdict)
 	}
-	answer, err := c.Admission.Ask(ctx, s.ID, s.Current().Agent, inLine)
+	answer, err := c.Admission.Ask(ctx, s.ID, s.Current().Agent, turn)
 	if err != nil {
 		return err
 	}
 	if !answer.Admitted {
-		return c.Timers.Set(ctx, timer.ID{Name: turnTimer, CallID: s.ID, N: n}, answer.Again)
+		name := turnTimer
+		if answer.Turn == admission.AgentTurn {
+			name = agentTurnTimer
+		}
+		return c.Timers.Set(ctx, timer.ID{Name: name, CallID: s.ID, N: n}, answer.Again)
 	}
 	guard.Die("turn.asked")
 	free, until, err := c.Admission.Claim(ctx, s.Requested.GetTo(), s.ID, dialNumber(s, nil))
@@ -88,10 +114,7 @@ func (c *Control) begin(ctx context.Context, story *bus.Story, inLine bool) erro
 	}
 	if !free {
 		verdict = policy.Verdict{Rule: perNumber, Decision: policy.Wait, Until: until, Detail: "the number has been called as often as it may be"}
-		if err := c.Admission.Release(ctx, s.ID); err != nil {
-			return err
-		}
-		return c.later(ctx, story, verdict)
+		return c.putOff(ctx, story, verdict)
 	}
 	guard.Die("turn.claimed")
 	begun, err := c.Bus.DecideOn(ctx, story, func(now *bus.Story) (proto.Message, error) {
@@ -99,23 +122,35 @@ func (c *Control) begin(ctx context.Context, story *bus.Story, inLine bool) erro
 		if _, wanted := dueFrom(s); !wanted || nextAttempt(s) != n {
 			return nil, nil
 		}
-		return &callv1.AttemptRequested{Attempt: n, Place: callv1.Place_PLACE_NEW_ROOM, Agent: s.Current().Agent, Reason: s.Current().Reason}, nil
+		reason := ""
+		if failed := s.Failure(); failed != nil {
+			reason = failed.Reason
+		}
+		return &callv1.AttemptRequested{Attempt: n, Place: callv1.Place_PLACE_NEW_ROOM, Agent: s.Current().Agent, Reason: reason}, nil
 	})
 	if err != nil || begun != nil {
 		return err
 	}
-	if story, err = c.Bus.Story(ctx, s.ID); err != nil {
-		return err
-	}
-	if s = call.Read(story); s.Ended == nil && !s.Waiting() {
-		return nil // somebody else was at it
-	}
-	return c.giveBack(ctx, s)
+	return c.giveBackIfOver(ctx, s.ID)
 }
 
-// giveBack takes from a call that has ended, or waits, what only a call under way needs.
+// giveBackIfOver gives back what was taken for a call that has ended meanwhile: what follows from the end may have been
+// before.
+func (c *Control) giveBackIfOver(ctx context.Context, callID string) error {
+	story, err := c.Bus.Story(ctx, callID)
+	if err != nil {
+		return err
+	}
+	if s := call.Read(story); s.Ended != nil {
+		return c.giveBack(ctx, s)
+	}
+	return nil // somebody else was at it
+}
+
+// giveBack takes from a call that has ended what only a call under way needs. A claim stays where somebody was called.
 func (c *Control) giveBack(ctx context.Context, s *call.State) error {
-	if a := s.Current(); a.Dial == nil {
+	a := s.Current()
+	if called := a.Dial != nil && !nobodyCalled(a) || s.Requested.GetBotDials() && begunByBot(s, a); !called {
 		if err := c.Admission.Unclaim(ctx, s.Requested.GetTo(), s.ID, dialNumber(s, nil)); err != nil {
 			return err
 		}
@@ -123,9 +158,12 @@ func (c *Control) giveBack(ctx context.Context, s *call.State) error {
 	return c.Admission.Release(ctx, s.ID)
 }
 
-// later has a call wait until policy may allow it, if that is still in its time.
-func (c *Control) later(ctx context.Context, story *bus.Story, v policy.Verdict) error {
+// putOff has a call wait until policy may allow it, without a place, if that is still in its time.
+func (c *Control) putOff(ctx context.Context, story *bus.Story, v policy.Verdict) error {
 	s := call.Read(story)
+	if err := c.Admission.Release(ctx, s.ID); err != nil {
+		return err
+	}
 	if v.Until.IsZero() || v.Until.After(s.Requested.GetNotAfter().AsTime()) {
 		return c.refuse(ctx, story, v)
 	}
@@ -135,10 +173,11 @@ func (c *Control) later(ctx context.Context, story *bus.Story, v policy.Verdict)
 // refuse ends a call that policy does not allow.
 func (c *Control) refuse(ctx context.Context, story *bus.Story, v policy.Verdict) error {
 	_, err := c.Bus.DecideOn(ctx, story, func(now *bus.Story) (proto.Message, error) {
-		if s := call.Read(now); s.Ended != nil || s.Dialling() != nil {
+		s := call.Read(now)
+		if s.Ended != nil || s.Dialling() != nil {
 			return nil, nil
 		}
-		return ended(callv1.Outcome_OUTCOME_REFUSED, NotAllowed, fmt.Sprintf("%s: %s", v.Rule, v.Detail)), nil
+		return givenUp(s, callv1.Outcome_OUTCOME_REFUSED, NotAllowed, fmt.Sprintf("%s: %s", v.Rule, v.Detail)), nil
 	})
 	return err
 }

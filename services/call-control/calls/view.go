@@ -159,7 +159,7 @@ func Describe(s *call.State) *controlv1.Call {
 			}
 		}
 	}
-	if s.Connected != nil {
+	if s.Connected != nil && (s.Received != nil || s.Reached() != nil) { // with a machine is not with a person
 		c.Connected = timestamppb.New(s.Connected.At)
 	}
 	if s.Ended != nil {

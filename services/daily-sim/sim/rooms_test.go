@@ -295,3 +295,17 @@ func TestPublicURLIsTheBaseOfRoomURLs(t *testing.T) {
 		t.Fatalf("join: %d %s", answer.Code, answer.Body)
 	}
 }
+
+func TestBotsThatMeetForAMomentHaveNotStayed(t *testing.T) {
+	w := start(t)
+	url, _ := w.room("r", nil)
+	first := w.bot(url)
+	w.bot(url)
+	first.leave()
+	if err := w.WaitFor(w.ctx(), func() bool { return w.Stats().Bots.MaxStayed > 0 }); err != nil {
+		t.Fatal(err)
+	}
+	if bots := w.Stats().Bots; bots.MaxLive != 2 || bots.MaxStayed != 1 {
+		t.Errorf("%d bots met, and %d stayed", bots.MaxLive, bots.MaxStayed)
+	}
+}

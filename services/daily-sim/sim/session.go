@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -65,10 +66,36 @@ func (s *Sim) enter(rm *room, p *participant) *session {
 	s.tell(se, p, event{"event": "participant-joined", "participant": p.view()})
 	s.emitParticipantJoined(p)
 	if p.web() {
-		s.maxBots = max(s.maxBots, s.liveWeb())
+		s.countBots()
 	}
 	s.touch()
 	return se
+}
+
+// stays is how long bots must have been there together to count as having stayed.
+const stays = 500 * time.Millisecond
+
+// countBots keeps account of how many bots there were at once; mu is held.
+func (s *Sim) countBots() {
+	var here []*participant
+	for se := range s.sessions {
+		for _, p := range se.members {
+			if p.web() {
+				here = append(here, p)
+			}
+		}
+	}
+	s.maxBots = max(s.maxBots, len(here))
+	if len(here) <= s.maxStayed {
+		return
+	}
+	s.tasks.after(stays, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		here = slices.DeleteFunc(here, func(p *participant) bool { return p.left })
+		s.maxStayed = max(s.maxStayed, len(here))
+		s.touch()
+	})
 }
 
 // startSIP brings the SIP worker up some time after the first participant; mu is held.
@@ -229,16 +256,4 @@ func (rm *room) provider() string {
 
 func dialinReady(rm *room, endpoint string) event {
 	return event{"event": "dialin-ready", "sipEndpoint": "sip:" + endpoint, "provider": rm.provider()}
-}
-
-func (s *Sim) liveWeb() int {
-	n := 0
-	for se := range s.sessions {
-		for _, p := range se.members {
-			if p.web() {
-				n++
-			}
-		}
-	}
-	return n
 }

@@ -52,6 +52,7 @@ type Sim struct {
 	sent      log[Delivery]
 	counts    map[string]map[int]int
 	maxBots   int
+	maxStayed int
 	lastID    uint64
 	lastMs    int64
 }

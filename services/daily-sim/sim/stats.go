@@ -24,11 +24,13 @@ type Stats struct {
 	Webhook string `json:"webhook"`
 }
 
-// BotStats tells about web participants, which on a phone bot's domain are the bots.
+// BotStats tells about web participants, which on a phone bot's domain are the bots. MaxStayed is how many were there at
+// once for half a second: that one has left may be seen after the next one's coming.
 type BotStats struct {
-	Live    int   `json:"live"`
-	MaxLive int   `json:"max_live"`
-	List    []Bot `json:"list"`
+	Live      int   `json:"live"`
+	MaxLive   int   `json:"max_live"`
+	MaxStayed int   `json:"max_stayed"`
+	List      []Bot `json:"list"`
 }
 
 // Bot is one web participant.
@@ -57,7 +59,7 @@ func (s *Sim) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Stats{
-		Bots: BotStats{MaxLive: s.maxBots, List: []Bot{}}, Requests: map[string]map[int]int{},
+		Bots: BotStats{MaxLive: s.maxBots, MaxStayed: s.maxStayed, List: []Bot{}}, Requests: map[string]map[int]int{},
 		Rooms: len(s.rooms), Calls: map[string]int{}, Dials: map[string]int{}, Dialled: maps.Clone(s.dialled),
 	}
 	for name, byStatus := range s.counts {

@@ -156,6 +156,8 @@ func (j *janitor) compare(ctx context.Context, callID string, presence map[strin
 			_, attempt, _ := call.ParseRoom(room)
 			if a := s.Attempt(attempt); s.Legs[who.ID] != nil || a == nil || a.Forward == nil && a.Dial == nil && !s.Requested.GetBotDials() {
 				continue // known, or somebody who looks in: nobody was forwarded there, or dialled
+			} else if a.Dialled != nil && a.Dialled.GetSessionId() != who.ID {
+				continue // somebody else than who was dialled
 			}
 			if _, err := j.Bus.Publish(ctx, callID, &callv1.LegSeen{SessionId: who.ID, Room: room, Attempt: attempt}); err != nil {
 				return err

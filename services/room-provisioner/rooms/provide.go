@@ -94,7 +94,8 @@ func (p *Provisioner) properties(s *call.State, expires time.Time) daily.RoomPro
 
 func (p *Provisioner) reuse(ctx context.Context, s *call.State, wanted *callv1.AttemptRequested) error {
 	for _, a := range s.Attempts {
-		if a.Room != nil && (a.Forward != nil && a.ForwardFailed == nil || a == s.Dialling()) {
+		reached := s.Reached()
+		if a.Room != nil && (a.Forward != nil && a.ForwardFailed == nil || a == s.Dialling() || reached != nil && reached.Attempt == a.N) {
 			room := proto.CloneOf(a.Room)
 			room.Attempt, room.Agent, room.Resumed = wanted.GetAttempt(), wanted.GetAgent(), true
 			_, err := p.Bus.Publish(ctx, s.ID, room)

@@ -48,14 +48,14 @@ func (p *Provisioner) LegConnected(ctx context.Context, in bus.In[*callv1.LegCon
 // clear ejects whom the record shows in the call's rooms. Where a caller was forwarded and never seen, nobody can be
 // named, and the room is deleted, which sends everybody out.
 func (p *Provisioner) clear(ctx context.Context, s *call.State) error {
-	if room := unseen(s); room != "" {
-		if _, err := p.Daily.DeleteRooms(ctx, []string{room}); err != nil {
+	hidden := unseen(s)
+	if hidden != "" {
+		if _, err := p.Daily.DeleteRooms(ctx, []string{hidden}); err != nil {
 			return fmt.Errorf("delete room: %w", err)
 		}
-		return nil
 	}
 	for room, who := range occupied(s) {
-		if len(who.legs)+len(who.bots) == 0 {
+		if len(who.legs)+len(who.bots) == 0 || room == hidden {
 			continue
 		}
 		if _, err := p.Daily.Eject(ctx, room, who.legs, who.bots, false); err != nil {

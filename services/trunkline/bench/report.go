@@ -161,7 +161,7 @@ func (r *Report) Rows(row func(cells ...string)) {
 		})
 	}
 	if c := r.Figures[0].Policy; c.Listed > 0 {
-		cells(fmt.Sprintf("policy's decision, %d numbers on the do-not-call list: p50 / p99", c.Listed), func(f *Figures) string {
+		cells(fmt.Sprintf("policy's decision, %d million numbers on the do-not-call list: p50 / p99", c.Listed/1_000_000), func(f *Figures) string {
 			return fmt.Sprintf("%s / %s", ms(f.Policy.P50), ms(f.Policy.P99))
 		})
 		cells("that list: read / memory", func(f *Figures) string {

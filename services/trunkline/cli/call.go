@@ -92,8 +92,8 @@ func callRows(c *controlv1.Call, row func(...any)) {
 	row("to", c.GetTo())
 	row("agent", c.GetAgent())
 	row("state", word(c.GetState(), "STATE_"))
-	if c.GetState() == controlv1.State_STATE_SCHEDULED && c.NotBefore != nil {
-		row("not before", c.GetNotBefore().AsTime().Local().Format(time.RFC3339))
+	if at := c.GetNotBefore().AsTime(); at.After(time.Now()) {
+		row("not before", at.Local().Format(time.RFC3339))
 	}
 	if c.GetDials() > 0 {
 		row("dials", c.GetDials())
@@ -130,7 +130,7 @@ func follow(ctx context.Context, client controlv1connect.CallServiceClient, id s
 			n := 0
 			timeline.Rows(res, func(cells ...any) {
 				if n++; n > told {
-					fmt.Fprintf(w, "%-56v%v  %-18v%v\n", cells...)
+					fmt.Fprintf(w, "%-56v%-11v%-18v%v\n", cells...)
 				}
 			})
 			if told = n; res.GetCall().GetState() == controlv1.State_STATE_ENDED {

@@ -32,7 +32,7 @@ func devCommand() *cobra.Command {
 			}
 			s, err := stack.Start(cmd.Context(), stack.Options{
 				Dir: dir, Config: cfg, Ports: stack.Ports{NATS: 4222, Sim: simPort}, UnsignedWebhooks: unsigned,
-				Log: app.NewLog(cmd.ErrOrStderr(), cfg.Log),
+				Sim: stack.DevPhones, Log: app.NewLog(cmd.ErrOrStderr(), cfg.Log),
 			})
 			if err != nil {
 				return err

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -102,6 +104,8 @@ func TestTheClientsInTheREADMECallSomebody(t *testing.T) {
 	_, text, _ := strings.Cut(read(t, "README.md"), "\n## Call somebody\n")
 	text, _, _ = strings.Cut(text, "\n## ")
 	text = strings.ReplaceAll(text, "http://127.0.0.1:8082", s.URLs["control"])
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	id, call := "", regexp.MustCompile(`\b[a-z2-7]{26}\b`)
 	ran := map[string]bool{}
 	for i, m := range regexp.MustCompile("(?s)```(\\w+)\n(.*?)```").FindAllStringSubmatch(text, -1) {
@@ -109,11 +113,11 @@ func TestTheClientsInTheREADMECallSomebody(t *testing.T) {
 		var cmd *exec.Cmd
 		switch language {
 		case "sh":
-			cmd = exec.CommandContext(t.Context(), "sh", "-ec", code)
+			cmd = exec.CommandContext(ctx, "sh", "-ec", code)
 		case "python":
-			cmd = exec.CommandContext(t.Context(), "python3", "-c", code)
+			cmd = exec.CommandContext(ctx, "python3", "-c", code)
 		case "go":
-			cmd = exec.CommandContext(t.Context(), "go", "run", write(fmt.Sprintf("%d.go", i), code, 0o600))
+			cmd = exec.CommandContext(ctx, "go", "run", write(fmt.Sprintf("%d.go", i), code, 0o600))
 		}
 		needs := cmd.Args[0]
 		for _, tool := range []string{"curl", ".bin/buf"} {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -53,7 +51,7 @@ func TestAnotherBotSchedulerTakesOverFromOneThatIsToldToStop(t *testing.T) {
 	w := watched(t, options{slots: 4, agent: "lease: 5s, kill_grace: 1s", more: "drain: 4s"})
 	talks := w.Connected(w.Place(sim.CallSpec{}))
 	w.Expect(talks, "CallConnected")
-	w.anotherScheduler()
+	w.another("bot-scheduler", "gateway")
 	gone := w.part("bot-scheduler").tell(syscall.SIGTERM)
 	w.drains("admin-bot-scheduler")
 
@@ -115,28 +113,4 @@ func (w *world) ends(gone <-chan struct{}) {
 	case <-time.After(storm.Soon):
 		w.T.Fatal("it does not end")
 	}
-}
-
-// anotherScheduler starts a second bot-scheduler, with doors of its own.
-func (w *world) anotherScheduler() {
-	w.T.Helper()
-	first := w.part("bot-scheduler")
-	config := first.argv[len(first.argv)-1]
-	text, err := os.ReadFile(config)
-	if err != nil {
-		w.T.Fatal(err)
-	}
-	second := filepath.Join(w.dir, "another.yaml")
-	changed := string(text)
-	for _, door := range []string{"gateway", "admin-bot-scheduler"} {
-		port := fmt.Sprintf("127.0.0.1:%d", storm.FreePort())
-		changed = strings.ReplaceAll(changed, strings.TrimPrefix(w.urls[door], "http://"), port)
-		w.urls[door+"-2"] = "http://" + port
-	}
-	w.write(second, changed)
-	argv := append(append([]string{}, first.argv[:len(first.argv)-1]...), second)
-	p := newProcess(w.T, w.dir, "another", first.env, argv...)
-	w.parts = append(w.parts, p)
-	p.start()
-	w.awaitReady()
 }

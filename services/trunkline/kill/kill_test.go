@@ -149,7 +149,6 @@ func (w *world) report(phones []sim.Call, kills []shot) {
 		w.T.Logf("%d callers held for %.2f s in the median, %.2f s at the longest", len(holds), holds[len(holds)/2].Seconds(), holds[len(holds)-1].Seconds())
 	}
 	w.reportCalled()
-	w.debugLong()
 	for _, p := range w.parts {
 		w.T.Logf("%-16s killed %2d times; the longest hold of a caller who was waiting then: %.2f s", p.name, count[p.name], cost[p.name].Seconds())
 	}

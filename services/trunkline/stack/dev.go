@@ -4,8 +4,10 @@ package stack
 
 import (
 	_ "embed"
+	"time"
 
 	"github.com/trunkline/trunkline/pkg/config"
+	"github.com/trunkline/trunkline/services/daily-sim/sim"
 )
 
 //go:embed dev.yaml
@@ -13,6 +15,19 @@ var devYAML []byte
 
 // DevConfig is the configuration for a world of simulated bots.
 func DevConfig() (*config.Config, error) { return config.Parse("dev.yaml", devYAML) }
+
+// DevPhones are the phones of that world. The last digits of a number tell what its phone does when it is called.
+func DevPhones(cfg *sim.Config) {
+	does := func(number string, b sim.Behaviour) sim.Callee {
+		return sim.Callee{Number: number, Dials: []sim.Behaviour{b}}
+	}
+	cfg.Dialout.Callees = []sim.Callee{
+		does("*0197", sim.Behaviour{Does: sim.DoesReject}),
+		does("*0198", sim.Behaviour{Does: sim.DoesVoicemail}),
+		does("*0199", sim.Behaviour{Does: sim.DoesNoAnswer}),
+		does("*", sim.Behaviour{Talk: sim.Duration(5 * time.Second)}),
+	}
+}
 
 // FreePorts has every service listen on a free port of loopback.
 func FreePorts(cfg *config.Config) {

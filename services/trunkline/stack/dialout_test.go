@@ -4,6 +4,8 @@ package stack_test
 
 import (
 	"fmt"
+	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +17,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/golang-jwt/jwt/v5"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -305,5 +308,56 @@ func TestCapsOnDialOutsHold(t *testing.T) {
 	res, err := w.Control().ExplainPolicy(t.Context(), &controlv1.ExplainPolicyRequest{To: "+14155550100", Agent: "agent"})
 	if err != nil || res.GetDecision() != controlv1.Decision_DECISION_WAIT || res.GetRule() != "per_number" {
 		t.Errorf("%v, %v", res, err)
+	}
+}
+
+// A bot that has reached a machine may want the end, and so may the bot of the next try.
+func TestTheEndThatABotWantsIsThatOfItsAttempt(t *testing.T) {
+	w := start(t, bot(2), withPolicy()...)
+	w.callees(sim.Behaviour{Does: sim.DoesVoicemail}, sim.Behaviour{Does: sim.DoesAnswer})
+	placed := w.starts(&controlv1.StartCallRequest{Retry: again("voicemail", time.Second, 1)})
+	says := func(attempt uint32, path string, what map[string]any) {
+		if status, word := w.ask(w.botToken(placed.GetId(), attempt), path, what); status != http.StatusOK {
+			t.Fatalf("%s: %d %s", path, status, word)
+		}
+	}
+	bustest.Expect(t, w.bus, placed.GetId(), "DialAnswered.1")
+	says(1, "event", map[string]any{"seq": 1, "type": "voicemail"})
+	says(1, "end", map[string]any{"reason": "a machine"})
+	bustest.Expect(t, w.bus, placed.GetId(), "DialAnswered.2")
+	says(2, "end", map[string]any{"reason": "goodbye"})
+	s := w.over(placed)
+	if end := s.Ended.Data; end.GetOutcome() != callv1.Outcome_OUTCOME_COMPLETED || end.GetReason() != "bot_ended" || end.GetDetail() != "goodbye" {
+		t.Errorf("ended %v", end)
+	}
+}
+
+// botToken is what the bot of an attempt was given.
+func (w *world) botToken(callID string, attempt uint32) string {
+	w.t.Helper()
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"sub": callID, "attempt": attempt, "aud": "trunkline-gateway", "exp": time.Now().Add(time.Hour).Unix(),
+	}).SignedString([]byte(w.Secrets.TrunklineSecret[0].Reveal()))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return token
+}
+
+// A call that is begun too late is not begun.
+func TestACallWhoseTimeIsOverIsNotBegun(t *testing.T) {
+	w := start(t, bot(2), withPolicy()...)
+	id := bus.CallID("late")
+	past := time.Now().Add(-time.Minute)
+	control := bus.New("call-control", w.JS, slog.New(slog.DiscardHandler), nil)
+	if _, err := control.Publish(t.Context(), id, &callv1.CallRequested{
+		To: callee, Agent: "agent", NotBefore: timestamppb.New(past), NotAfter: timestamppb.New(past.Add(time.Second)),
+		RingTimeout: durationpb.New(time.Minute), AnswerBudget: durationpb.New(time.Minute), MaxDuration: durationpb.New(time.Minute),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s := w.over(&controlv1.Call{Id: id})
+	if end := s.Ended.Data; end.GetOutcome() != callv1.Outcome_OUTCOME_CANCELLED || end.GetReason() != "expired" || !s.Current().AskedAt.IsZero() {
+		t.Errorf("ended %v", end)
 	}
 }

@@ -60,8 +60,8 @@ func (w *World) Crowd(atOnce, atLeast int, hold, talk time.Duration, meanwhile f
 				if !ok {
 					return
 				}
-				phone, called := w.come(i, hold, talk)
-				if !called {
+				phone, phoned := w.come(i, hold, talk)
+				if !phoned {
 					continue
 				}
 				mu.Lock()
@@ -82,7 +82,7 @@ func (w *World) Crowd(atOnce, atLeast int, hold, talk time.Duration, meanwhile f
 }
 
 // come has the i-th person call, or be called, and waits until that is over. Only who calls has a phone to show.
-func (w *World) come(i int, hold, talk time.Duration) (phone sim.Call, called bool) {
+func (w *World) come(i int, hold, talk time.Duration) (phone sim.Call, phoned bool) {
 	if w.control != nil && i%2 == 1 {
 		d, err := w.called(i/2, talk)
 		if err != nil {

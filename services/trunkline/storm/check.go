@@ -53,7 +53,7 @@ func (w *World) CheckBut(phones []sim.Call, lostBot func(sim.Call) bool) (wrong 
 	if left := w.Await(w.Patience, w.Left); left != "" {
 		say("not cleared up: %s", left)
 	}
-	if live := w.Sim.Stats().Bots.MaxLive; live > w.Slots {
+	if live := w.Sim.Stats().Bots.MaxStayed; live > w.Slots {
 		say("%d bots were in rooms at once, with %d slots", live, w.Slots)
 	}
 	letters, err := bus.ListDeadLetters(w.T.Context(), w.JS)

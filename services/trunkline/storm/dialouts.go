@@ -42,25 +42,23 @@ func (w *World) MayCall(control string) {
 }
 
 // CallOut has somebody called. While nobody is there to be asked, it asks again, with the same key.
-func (w *World) CallOut(req *controlv1.StartCallRequest) (DialOut, error) {
-	for {
+func (w *World) CallOut(req *controlv1.StartCallRequest) (d DialOut, err error) {
+	left := w.await(w.Patience, 100*time.Millisecond, func() string {
 		ctx, cancel := context.WithTimeout(w.T.Context(), 5*time.Second)
-		res, err := w.control.StartCall(ctx, req)
-		cancel()
+		defer cancel()
+		var res *controlv1.StartCallResponse
+		res, err = w.control.StartCall(ctx, req)
 		switch connect.CodeOf(err) {
-		case connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeCanceled, connect.CodeInternal:
-			select {
-			case <-w.T.Context().Done():
-				return DialOut{}, err
-			case <-time.After(100 * time.Millisecond):
-			}
-			continue
+		case connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeCanceled:
+			return err.Error()
 		}
-		if err != nil {
-			return DialOut{}, fmt.Errorf("call %s: %w", req.GetTo(), err)
-		}
-		return DialOut{ID: res.GetCall().GetId(), To: req.GetTo()}, nil
+		d = DialOut{ID: res.GetCall().GetId(), To: req.GetTo()}
+		return ""
+	})
+	if left != "" || err != nil {
+		return d, fmt.Errorf("call %s: %w", req.GetTo(), err)
 	}
+	return d, nil
 }
 
 // called has the i-th person called, who answers; a fourth of them only when they are called again.

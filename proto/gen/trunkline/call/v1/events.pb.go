@@ -2783,13 +2783,15 @@ func (x *TransferCancelled) GetReason() string {
 	return ""
 }
 
-// EndRequested: somebody wants the call to end.
+// EndRequested: somebody wants the call to end, or of a dial-out that reached a machine, the attempt.
 type EndRequested struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The reason that CallEnded will give.
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	// In the words of whoever wants it.
-	Detail        string `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	Detail string `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	// That of the bot, or the current one. The attempts of a dial-out may each come to their end.
+	Attempt       uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2836,6 +2838,13 @@ func (x *EndRequested) GetDetail() string {
 		return x.Detail
 	}
 	return ""
+}
+
+func (x *EndRequested) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
 }
 
 // CallEnded: the call is over. The last decision about it; late facts and the results of clearing up may follow.
@@ -3149,13 +3158,13 @@ const file_trunkline_call_v1_events_proto_rawDesc = "" +
 	"\x11TransferCancelled\x12\f\n" +
 	"\x01n\x18\x01 \x01(\rR\x01n\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason:\x1b\x8a\xe7\x18\x17\n" +
-	"\x10transfer-service\x10\x04\x1a\x01n\"u\n" +
+	"\x10transfer-service\x10\x04\x1a\x01n\"\x8a\x01\n" +
 	"\fEndRequested\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
-	"\x06detail\x18\x02 \x01(\tR\x06detail:5\x8a\xe7\x181\n" +
+	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x18\n" +
+	"\aattempt\x18\x03 \x01(\rR\aattempt:0\x8a\xe7\x18,\n" +
 	"\rbot-scheduler\n" +
-	"\fcall-control\n" +
-	"\x10transfer-service\x10\x05\"\x87\x01\n" +
+	"\x10transfer-service\x10\x05\x1a\aattempt\"\x87\x01\n" +
 	"\tCallEnded\x124\n" +
 	"\aoutcome\x18\x01 \x01(\x0e2\x1a.trunkline.call.v1.OutcomeR\aoutcome\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
