@@ -33,7 +33,8 @@ func TestAHubHasWhatCameLast(t *testing.T) {
 			} else if !ok {
 				break
 			}
-			if len(next) != int(behind+1) || next[0].seq != at+2 || next[0].answer() != next[0].answer() {
+			once, twice := next[0].answer(), next[0].answer()
+			if len(next) != int(behind+1) || next[0].seq != at+2 || once != twice {
 				t.Fatalf("%d put, from %d on there are %d", i+1, at, len(next))
 			}
 		}

@@ -12,9 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	// Where people are must be known on machines that have no time zones of their own.
-	_ "time/tzdata"
+	_ "time/tzdata" // where people are must be known on machines that have no time zones of their own
 
 	"github.com/trunkline/trunkline/pkg/config"
 	"github.com/trunkline/trunkline/pkg/phone"

@@ -63,7 +63,7 @@ twice. Without --idempotency-key one is made up, and told on standard error. Tim
 			if !wait {
 				return show()
 			}
-			var say io.Writer = io.Discard
+			say := io.Discard
 			if out.format == "table" {
 				if err := show(); err != nil {
 					return err

@@ -22,7 +22,7 @@ func callsCommand() *cobra.Command {
 	var c control
 	cmd := &cobra.Command{Use: "calls", Short: "See what became of calls"}
 	c.flags(cmd)
-	cmd.AddCommand(callsListCommand(&c), callsShowCommand(&c), callsEndCommand(&c))
+	cmd.AddCommand(callsListCommand(&c), callsShowCommand(&c), callsWatchCommand(&c), callsEndCommand(&c))
 	return cmd
 }
 
@@ -51,7 +51,7 @@ func callsListCommand(c *control) *cobra.Command {
 			return out.show(cmd, plain{res}, func(row func(...any)) {
 				row("ID", "RECEIVED", "FROM", "TO", "AGENT", "STATE", "OUTCOME", "REASON")
 				for _, c := range res.GetCalls() {
-					row(c.GetId(), c.GetReceived().AsTime().Local().Format(time.DateTime), cmp.Or(c.GetFrom(), "anonymous"), c.GetTo(), c.GetAgent(),
+					row(c.GetId(), c.GetReceived().AsTime().Local().Format(time.DateTime), from(c), c.GetTo(), c.GetAgent(),
 						word(c.GetState(), "STATE_"), word(c.GetOutcome(), "OUTCOME_"), c.GetReason())
 				}
 			})
@@ -83,7 +83,7 @@ func callsShowCommand(c *control) *cobra.Command {
 			return out.show(cmd, plain{res}, func(row func(...any)) {
 				c := res.GetCall()
 				row("call", c.GetId())
-				row("from", cmp.Or(c.GetFrom(), "anonymous"))
+				row("from", from(c))
 				row("to", c.GetTo())
 				row("agent", c.GetAgent())
 				row("state", word(c.GetState(), "STATE_"))
@@ -97,6 +97,14 @@ func callsShowCommand(c *control) *cobra.Command {
 	}
 	out.flag(cmd)
 	return cmd
+}
+
+// from is who calls: of a dial-out it is we.
+func from(c *controlv1.Call) string {
+	if c.GetDirection() == controlv1.Direction_DIRECTION_DIAL_OUT {
+		return "-"
+	}
+	return cmp.Or(c.GetFrom(), "anonymous")
 }
 
 // plain shows a message as protobuf's own JSON.

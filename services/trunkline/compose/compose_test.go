@@ -48,6 +48,7 @@ func TestComposeStartsATrunklineThatTakesCallsAndLosesNoneWhenItStops(t *testing
 	})
 	// The curl line of the README.
 	p.completed(ctx, p.place(`{"from":"+14155550123","to":"+14155550100","talk":"1s"}`))
+	p.callsSomebody(ctx)
 
 	phone := p.place(`{"from":"+14155550123","to":"+14155550100"}`)
 	p.poll(ctx, "the call", func() bool { return p.now(ctx, &phone) && phone.State == sim.Connected })
@@ -167,7 +168,7 @@ func (p *project) run(args ...string) (string, error) {
 // newKey makes an API key, as the README says.
 func (p *project) newKey() {
 	p.t.Helper()
-	out, err := p.run("run", "--rm", "setup", "keys", "add", "test", "--scope", auth.CallsRead)
+	out, err := p.run("run", "--rm", "setup", "keys", "add", "test", "--scope", auth.CallsRead, "--scope", auth.CallsWrite)
 	if p.key = regexp.MustCompile(`tlk_test_\w+`).FindString(out); err != nil || p.key == "" {
 		p.t.Fatalf("make an API key: %v\n%s", err, out)
 	}
@@ -202,6 +203,32 @@ func (p *project) place(spec string) (phone sim.Call) {
 	return phone
 }
 
+// callsSomebody has a person called, who answers and hangs up.
+func (p *project) callsSomebody(ctx context.Context) {
+	p.t.Helper()
+	res, err := p.control().StartCall(ctx, &controlv1.StartCallRequest{IdempotencyKey: "test", To: "+14155550123", Agent: "caller"})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var dials struct{ Data []sim.Dial }
+	p.poll(ctx, "an answer", func() bool {
+		return p.get(ctx, "/sim/dials?state="+sim.Answered, &dials) == nil && len(dials.Data) == 1
+	})
+	hangup, err := http.Post(p.url("SIM_PORT")+"/sim/dials/"+dials.Data[0].ID+"/hangup", "", nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	hangup.Body.Close()
+	p.poll(ctx, "the record of the call", func() bool {
+		now, err := p.control().GetCall(ctx, &controlv1.GetCallRequest{Id: res.GetCall().GetId()})
+		return err == nil && now.GetCall().GetOutcome() == callv1.Outcome_OUTCOME_COMPLETED
+	})
+}
+
+func (p *project) control() controlv1connect.CallServiceClient {
+	return controlv1connect.NewCallServiceClient(http.DefaultClient, p.url("CONTROL_PORT"), connect.WithInterceptors(auth.Bearer(p.key)))
+}
+
 // now looks at the call as it is by now.
 func (p *project) now(ctx context.Context, phone *sim.Call) bool {
 	return p.get(ctx, "/sim/calls/"+phone.ID, phone) == nil
@@ -214,7 +241,7 @@ func (p *project) completed(ctx context.Context, phone sim.Call) {
 	if phone.Legs != 1 || phone.Why != "hung-up" {
 		p.t.Errorf("the caller had %d legs and ended because of %s", phone.Legs, phone.Why)
 	}
-	client := controlv1connect.NewCallServiceClient(http.DefaultClient, p.url("CONTROL_PORT"), connect.WithInterceptors(auth.Bearer(p.key)))
+	client := p.control()
 	p.poll(ctx, "the call's end on the record", func() bool {
 		got, err := client.GetCall(ctx, &controlv1.GetCallRequest{Id: bus.CallID(phone.CallDomain, phone.ID)})
 		return err == nil && got.GetCall().GetOutcome() == callv1.Outcome_OUTCOME_COMPLETED
