@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/trunkline/trunkline/pkg/phone"
 )
 
 const (
@@ -115,11 +117,12 @@ func (c *Client) refusal(op string, status int, header http.Header, reply []byte
 	return e
 }
 
-// clean keeps a text short and the key out of it.
+// clean keeps a text short, and the key and phone numbers out of it: it is told and logged.
 func (c *Client) clean(s string) string {
 	if c.APIKey != "" {
 		s = strings.ReplaceAll(s, c.APIKey, "[key]")
 	}
+	s = phone.MaskForeign(s)
 	if runes := []rune(s); len(runes) > maxInfo {
 		s = string(runes[:maxInfo]) + "..."
 	}

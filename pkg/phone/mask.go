@@ -49,6 +49,26 @@ func MaskAll(text string) string {
 	return text
 }
 
+// written is a number as people write it, and what is on either side of it: no letter and no dash, as in an id.
+var written = regexp.MustCompile(`(^|[^\w-])\+?\(?\d[\d ().-]{5,}\d($|[^\w-])`)
+
+// MaskForeign masks the phone numbers in a text that somebody else has written, in whatever way they may be. It may mask
+// what is none.
+func MaskForeign(text string) string {
+	return written.ReplaceAllStringFunc(MaskAll(text), func(number string) string {
+		digits, masked := 0, []byte(number)
+		for i := len(masked) - 1; i >= 0; i-- {
+			if masked[i] < '0' || masked[i] > '9' {
+				continue
+			}
+			if digits++; digits > 2 {
+				masked[i] = '*'
+			}
+		}
+		return string(masked)
+	})
+}
+
 // mayHoldURI spares most lines the regular expression: it wants a colon
 // between the end of a scheme and the beginning of a number.
 func mayHoldURI(text string) bool {

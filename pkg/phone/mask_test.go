@@ -60,3 +60,20 @@ func BenchmarkMaskAll(b *testing.B) {
 		phone.MaskAll(line)
 	}
 }
+
+func TestMaskForeign(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "",
+		"dial-out to PhoneNumber is not enabled for domain":     "dial-out to PhoneNumber is not enabled for domain",
+		"cannot call 14155550123":                               "cannot call *********23",
+		"cannot call +14155550123.":                             "cannot call +1********23.",
+		"(+1 (415) 555-0123)":                                   "(+* (***) ***-**23)",
+		"415.555.0123 is busy":                                  "***.***.**23 is busy",
+		"session 0f7d5e4c-1111-4222-8333-444455556666 has gone": "session 0f7d5e4c-1111-4222-8333-444455556666 has gone",
+		"room tl-abc-1, status 404":                             "room tl-abc-1, status 404",
+	} {
+		if got := phone.MaskForeign(text); got != want {
+			t.Errorf("MaskForeign(%q)\n got %q\nwant %q", text, got, want)
+		}
+	}
+}
