@@ -16,7 +16,7 @@ const (
 	ClassControl Class = "control" // eject, dialOut/stop, permissions, configuration
 	ClassJanitor Class = "janitor" // presence and lists
 	ClassDelete  Class = "delete"  // DELETE /rooms and /batch/rooms; has a limit of its own
-	ClassDial    Class = "dial"    // dialOut/start; has a limit of its own
+	ClassDial    Class = "dial"    // dialOut/start, sipCallTransfer; has a limit of its own
 )
 
 // Budget grants requests. Take is asked before every attempt; it waits until the attempt may be made, or returns an

@@ -54,6 +54,10 @@ func TestParseEvent(t *testing.T) {
 			ID: "3602-call-transfer-init-77", At: ms(1790589605000), SessionID: "77", MeetingID: "16e9701a",
 			ToEndpoint: "+15550103", FromEndpoint: "+15550100", SIPRefer: true,
 		},
+		"calltransfer.completed": {
+			ID: "3602-call-transfer-completed-771790589605", At: ms(1790589605000), SessionID: "77", MeetingID: "16e9701a",
+			ToEndpoint: "sip:room-b@acme.sip.daily.co", FromEndpoint: "sip:a@b",
+		},
 		"participant.joined": {
 			ID: "1-w-ptcpt-join-4c8dee53", At: ms(1790589602500), JoinedAt: ms(1790589602500),
 			SessionID: "4c8dee53", UserID: "bot-abc-1", UserName: "bot", Owner: true,

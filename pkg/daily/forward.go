@@ -9,9 +9,9 @@ import (
 	"net/http"
 )
 
-type forwarded fields
+type acknowledged fields
 
-func (f *forwarded) check() error {
+func (f *acknowledged) check() error {
 	if !fields(*f).flag("ok") { // true; the documentation says "true"
 		return errors.New(`no "ok"`)
 	}
@@ -26,7 +26,7 @@ func (c *Client) PinlessCallUpdate(ctx context.Context, callID, callDomain, sipU
 	if callID == "" || callDomain == "" || sipURI == "" {
 		return fmt.Errorf("%w: %s: call id, call domain or SIP address is missing", ErrRefused, op)
 	}
-	_, err := call[forwarded](ctx, c, request{
+	_, err := call[acknowledged](ctx, c, request{
 		op: op, class: ClassForward,
 		method: http.MethodPost, path: "/dialin/pinlessCallUpdate",
 		body: map[string]string{"callId": callID, "callDomain": callDomain, "sipUri": sipURI},

@@ -72,14 +72,6 @@ type DialinConfig struct {
 	HoldMusicEnabled                  bool   `json:"hold_music_enabled,omitempty"` // until another participant is heard, at most 60 s
 }
 
-// Permissions are those of participants who are not owners.
-type Permissions struct {
-	HasPresence *bool `json:"hasPresence,omitempty"`
-	CanSend     any   `json:"canSend,omitempty"`    // a bool, or names such as []string{"audio"}
-	CanReceive  any   `json:"canReceive,omitempty"` // such as map[string]any{"base": false}
-	CanAdmin    any   `json:"canAdmin,omitempty"`   // a bool, or names such as []string{"participants"}
-}
-
 // Room is a room at Daily.
 type Room struct {
 	ID        string     `json:"id"`

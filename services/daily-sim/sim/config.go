@@ -50,9 +50,14 @@ type Config struct {
 	SecondForward            string   `json:"second_forward" yaml:"second_forward"`
 	DialinReadyForLateJoiner bool     `json:"dialin_ready_for_late_joiner" yaml:"dialin_ready_for_late_joiner"`
 	LegsDrop                 string   `json:"legs_drop" yaml:"legs_drop"`
+	LegsFirst                string   `json:"legs_first" yaml:"legs_first"`
 
 	// The way of a called person into a room.
 	Dialout Dialout `json:"dialout" yaml:"dialout"`
+
+	// The way of a phone out of a room, and what participants may do in it.
+	Transfers   Transfers   `json:"transfers" yaml:"transfers"`
+	Permissions Permissions `json:"permissions" yaml:"permissions"`
 
 	// The domain webhook.
 	WebhookTestTimeout Duration `json:"webhook_test_timeout" yaml:"webhook_test_timeout"`
@@ -131,7 +136,10 @@ func Defaults() Config {
 		MaxSIPSessions:       5,
 		SecondForward:        "404",
 		LegsDrop:             "last-owner",
+		LegsFirst:            "stay",
 		Dialout:              dialoutDefaults(),
+		Transfers:            transferDefaults(),
+		Permissions:          permissionsDefaults(),
 		WebhookTestTimeout:   Duration(8 * time.Second),
 		WebhookTimeout:       Duration(10 * time.Second),
 		WebhookTrip:          3,
@@ -236,8 +244,11 @@ func (c Config) Validate() error {
 	oneOf("payload_timestamps", c.PayloadTimestamps, "string", "integer")
 	oneOf("second_forward", c.SecondForward, "404", "second-leg")
 	oneOf("legs_drop", c.LegsDrop, "last-owner", "last-web")
+	oneOf("legs_first", c.LegsFirst, "stay", "alone")
 	oneOf("telephony_keys", c.TelephonyKeys, "camel", "snake", "none")
 	c.Dialout.validate(oneOf, bad)
+	c.Transfers.validate(oneOf)
+	c.Permissions.validate(oneOf)
 	if c.MeetingEndedLag.Std() > 20*time.Second {
 		bad("meeting_ended_lag", "must not be more than 20s")
 	}

@@ -101,6 +101,8 @@ func TestConfigProblemsAreReportedTogether(t *testing.T) {
 		"pinless_timestamp", "webhook_timestamp", "test_ping_key", "anonymous_from", "payload_timestamps", "second_forward",
 		"legs_drop", "meeting_ended_lag", "presence_lag_max", "telephony_keys", "dialout.caller_id", "dialout.already_started",
 		"dialout.client_fields", "dialout.invalid_number", "dialout.joins", "dialout.unanswered", "dialout: callees[0].dials",
+		"legs_first", "transfers.budget", "transfers.again", "transfers.order", "transfers.unanswered", "transfers.refer",
+		"transfers.ends_with", "permissions.legs", "permissions.unknown_id",
 	} {
 		if !strings.Contains(err.Error(), field+":") {
 			t.Errorf("nothing about %s in\n%v", field, err)

@@ -28,6 +28,10 @@ func (s *Sim) control(mux *http.ServeMux) {
 		"PUT /sim/faults":             s.controlSetFaults,
 		"GET /sim/stats":              s.controlStats,
 		"GET /sim/rooms":              s.controlRooms,
+		"GET /sim/rooms/{name}/hears": s.controlHears,
+		"GET /sim/rooms/{name}/heard": s.controlHeard,
+		"POST /sim/rooms/{name}/say":  s.controlSay,
+		"GET /sim/transfers":          s.controlTransfers,
 		"GET /sim/requests":           s.controlRequests,
 		"GET /sim/deliveries":         s.controlDeliveries,
 		"/sim/":                       s.controlUnknown,
@@ -71,7 +75,7 @@ func (s *Sim) controlCalls(_ http.ResponseWriter, r *http.Request) (any, *apiErr
 }
 
 func (s *Sim) controlCall(_ http.ResponseWriter, r *http.Request) (any, *apiError) {
-	return await(s, r, "call", []string{Holding, Forwarded, Connected, Ended}, s.Call, func(c Call) string { return c.State })
+	return await(s, r, "call", []string{Holding, Forwarded, Connected, Transferred, Ended}, s.Call, func(c Call) string { return c.State })
 }
 
 // await tells about a call or a dial; ?wait=connected,ended&timeout=10s answers when it is in one of these states, or

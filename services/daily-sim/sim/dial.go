@@ -30,7 +30,8 @@ type Dial struct {
 	To       string `json:"to"`
 	From     string `json:"from"`
 	CallerID string `json:"caller_id,omitempty"`
-	// By is rest (dialOut/start) or bot (a participant, over the join protocol); Asked is what was asked for.
+	// By is rest (dialOut/start), bot (a participant, over the join protocol), transfer or refer (the other side of one,
+	// in no room); Asked is what was asked for.
 	By    string         `json:"by"`
 	Asked map[string]any `json:"asked"`
 	// Does is what the callee was set to do; Machine tells that a machine has answered.
@@ -38,7 +39,8 @@ type Dial struct {
 	Machine bool   `json:"machine,omitempty"`
 	State   string `json:"state"`
 	// Why it ended: without an answer busy, no-answer (nobody came before Daily gave up), rejected, invalid-number, error;
-	// else hung-up (the callee), stopped (dialOut/stop), ejected, expired, room-deleted, room-idle, room-ended (it emptied).
+	// else hung-up (the callee), stopped (dialOut/stop), ejected, expired, room-deleted, room-idle, room-ended (it emptied),
+	// transferred (out of the room); of a transfer's other side also caller-hung-up (who was transferred).
 	Why        string     `json:"why,omitempty"`
 	StartedAt  time.Time  `json:"started_at"`
 	RingingAt  *time.Time `json:"ringing_at"`
@@ -55,6 +57,8 @@ type dial struct {
 	sipCallID, provider string
 	participant         *participant // nil before it is one
 	steps               []*task
+	transfer            *transfer // whose other side it is, in no room
+	away                *transfer // by which the phone was sent out of its room
 }
 
 // ErrDialEnded is returned for a dial that has ended already.
@@ -98,7 +102,8 @@ func (s *Sim) AnswerDial(id string) error {
 	return nil
 }
 
-// HangupDial lets the callee hang up, or decline while it rings; a dial that has ended stays as it is.
+// HangupDial lets the callee hang up, or decline while it rings, and also when they have been transferred; a dial that
+// has ended stays as it is.
 func (s *Sim) HangupDial(id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,6 +114,9 @@ func (s *Sim) HangupDial(id string) error {
 	why := "hung-up"
 	if d.AnsweredAt == nil {
 		why = failures[DoesReject]
+	}
+	if d.away != nil {
+		s.hangUpAway(d.away)
 	}
 	s.endDial(d, why)
 	return nil

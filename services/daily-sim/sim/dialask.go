@@ -22,6 +22,7 @@ type dialAsk struct {
 	headers map[string]string
 
 	displayName, userID, callerID, provider string
+	permissions                             map[string]any
 }
 
 var e164 = regexp.MustCompile(`^\+[1-9][0-9]{1,14}$`)
@@ -68,6 +69,12 @@ func readDialAsk(body map[string]any, clientFields string) (dialAsk, *apiError) 
 	}
 	if a.displayName == "" {
 		a.displayName = a.address()
+	}
+	if err := checkPermissions(body, "permissions"); err != nil {
+		return a, err
+	}
+	if clientFields == "taken" {
+		a.permissions, _ = body["permissions"].(map[string]any)
 	}
 	return a, checkDialFields(body)
 }

@@ -10,8 +10,12 @@ import (
 // dialoutIDs is how webhook ids abbreviate what happens to a dial.
 var dialoutIDs = map[string]string{"connected": "con", "answered": "ans", "stopped": "stop", "error": "err", "warning": "warn"}
 
-// announce tells the room and the domain webhook what happens to a dial; mu is held.
+// announce tells the room and the domain webhook what happens to a dial; mu is held. A phone that rings for a transfer
+// has the transfer's events instead.
 func (s *Sim) announce(d *dial, what string) {
+	if d.transfer != nil {
+		return
+	}
 	told := event{"event": "dialout-" + what, "sessionId": d.ID, "provider": d.provider, "sipCallId": d.sipCallID}
 	payload := s.telephony(d.room)
 	payload["session_id"] = d.ID

@@ -14,8 +14,16 @@ var failures = map[string]string{
 	DoesBusy: "busy", DoesNoAnswer: "no-answer", DoesReject: "rejected", DoesInvalid: "invalid-number", DoesError: "error",
 }
 
-// place calls the phone; what comes of it comes by itself. mu is held.
+// place calls the phone into a room; what comes of it comes by itself. mu is held.
 func (s *Sim) place(rm *room, ask dialAsk, from phoneNumber, by string, b Behaviour) *dial {
+	d := s.newDial(rm, ask, from, by, b)
+	rm.dials[d] = true
+	s.begin(d)
+	return d
+}
+
+// newDial notes that somebody is called; mu is held.
+func (s *Sim) newDial(rm *room, ask dialAsk, from phoneNumber, by string, b Behaviour) *dial {
 	d := &dial{ask: ask, behaviour: b, room: rm, sipCallID: uuid.NewString(), provider: "signalwire"}
 	if ask.sip() {
 		d.provider = rm.provider()
@@ -31,9 +39,13 @@ func (s *Sim) place(rm *room, ask dialAsk, from phoneNumber, by string, b Behavi
 	s.dials[d.ID] = d
 	s.dialOrder = append(s.dialOrder, d)
 	s.dialled[d.To]++
-	rm.dials[d] = true
+	return d
+}
+
+// begin lets the phone do what it was set to do.
+func (s *Sim) begin(d *dial) {
 	wait := s.cfg.Dialout.RingDelay.Std()
-	switch b.Does {
+	switch b := d.behaviour; b.Does {
 	case DoesBusy, DoesInvalid, DoesError:
 		s.step(d, or(b.After, wait), func() {
 			s.warn(d)
@@ -43,7 +55,6 @@ func (s *Sim) place(rm *room, ask dialAsk, from phoneNumber, by string, b Behavi
 		s.step(d, wait, func() { s.startRinging(d) })
 	}
 	s.touch()
-	return d
 }
 
 // step does something later, unless the dial has ended by then.
@@ -64,7 +75,7 @@ func (s *Sim) startRinging(d *dial) {
 	}
 	now := time.Now()
 	d.State, d.RingingAt = Ringing, &now
-	if s.cfg.Dialout.Joins == "connected" && !s.joinDialled(d, now) {
+	if d.transfer == nil && s.cfg.Dialout.Joins == "connected" && !s.joinDialled(d, now) {
 		return
 	}
 	s.announce(d, "connected")
@@ -96,11 +107,14 @@ func (s *Sim) pickUp(d *dial) {
 	}
 	now := time.Now()
 	d.State, d.AnsweredAt, d.Machine = Answered, &now, d.behaviour.Does == DoesVoicemail
-	if d.participant == nil && !s.joinDialled(d, now) {
+	if d.transfer != nil {
+		s.answerTransfer(d.transfer)
+	} else if d.participant != nil || s.joinDialled(d, now) {
+		s.announce(d, "answered")
+		s.announceVoice(d)
+	} else {
 		return
 	}
-	s.announce(d, "answered")
-	s.announceVoice(d)
 	if talk := d.behaviour.Talk.Std(); talk > 0 {
 		s.step(d, talk, func() { s.endDial(d, "hung-up") })
 	}
@@ -112,7 +126,7 @@ func (s *Sim) pickUp(d *dial) {
 func (s *Sim) joinDialled(d *dial, now time.Time) bool {
 	d.participant = &participant{
 		id: d.ID, userID: d.ask.userID, userName: d.ask.displayName, kind: d.ask.kind, dial: d,
-		ejectAt: ejectTime(d.room, token{}, now),
+		ejectAt: ejectTime(d.room, token{}, now), permissions: s.legPermissions(d.room, d.ask.permissions),
 	}
 	s.enter(d.room, d.participant)
 	return !d.participant.left
@@ -131,6 +145,9 @@ func (s *Sim) endDial(d *dial, why string) {
 	}
 	if d.participant != nil {
 		s.leave(d.participant, why)
+	}
+	if d.transfer != nil {
+		s.endTransfer(d.transfer, why)
 	}
 	ends := d.ends(s.cfg.Dialout)
 	if ends != endStopped {

@@ -47,23 +47,34 @@ func (s *Sim) dialOut(rm *room, ask dialAsk, by string) (*dial, *apiError) {
 
 // dialable checks what must be so before anybody is called.
 func (s *Sim) dialable(rm *room, ask dialAsk) *apiError {
+	if !rm.hosting() && !rm.dialStarts() {
+		return notFound("room %s is not hosting a call", rm.name)
+	}
+	if err := s.callable(rm, ask); err != nil {
+		return err
+	}
+	if len(rm.endpoints)+len(rm.dials) >= s.cfg.MaxSIPSessions {
+		return invalid("the room has no SIP or PSTN session left")
+	}
+	set := s.cfg.Dialout
+	for d := range rm.dials {
+		if set.AlreadyStarted == "any" || set.AlreadyStarted == "same-target" && d.ask.address() == ask.address() {
+			return invalid("dialOut already started")
+		}
+	}
+	return nil
+}
+
+// callable tells whether calls from the room may go there at all.
+func (s *Sim) callable(rm *room, ask dialAsk) *apiError {
 	set := s.cfg.Dialout
 	switch {
-	case !rm.hosting() && !rm.dialStarts():
-		return notFound("room %s is not hosting a call", rm.name)
 	case !rm.flag("enable_dialout"):
 		return invalid("dial-out not enabled for room. add enable_dialout property to room")
 	case !ask.sip() && !set.Approved:
 		return invalid("dial-out to PhoneNumber is not enabled for domain. Contact support to enable it for your domain")
 	case !ask.sip() && !set.International && !strings.HasPrefix(ask.target, "+1"):
 		return invalid("International dialout not supported. Contact sales to enable it for your domain")
-	case len(rm.endpoints)+len(rm.dials) >= s.cfg.MaxSIPSessions:
-		return invalid("the room has no SIP or PSTN session left")
-	}
-	for d := range rm.dials {
-		if set.AlreadyStarted == "any" || set.AlreadyStarted == "same-target" && d.ask.address() == ask.address() {
-			return invalid("dialOut already started")
-		}
 	}
 	return nil
 }

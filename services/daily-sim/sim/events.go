@@ -84,7 +84,7 @@ func (p *participant) payload() map[string]any {
 	payload := map[string]any{
 		"joined_at": float(p.joinedAt), "session_id": p.id, "room": p.session.room.name, "user_id": p.webID(),
 		"user_name": p.userName, "owner": p.owner, "networkQualityState": "unknown", "will_eject_at": nil,
-		"permissions": map[string]any{"hasPresence": true, "canSend": true, "canReceive": map[string]any{"base": true}, "canAdmin": p.owner},
+		"permissions": p.permissions.view(),
 	}
 	if !p.ejectAt.IsZero() {
 		payload["will_eject_at"] = float(p.ejectAt)

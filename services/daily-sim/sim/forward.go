@@ -61,23 +61,28 @@ func (s *Sim) doorFor(uri string) (*room, string) {
 	return s.doors[endpoint].room, endpoint
 }
 
-// forward reserves the endpoint; the caller is a participant a little later.
+// forward sends a held caller into the room.
 func (s *Sim) forward(c *call, rm *room, endpoint string) {
 	now := time.Now()
-	l := &leg{id: uuid.NewString(), sipCallID: uuid.NewString(), call: c, room: rm, endpoint: endpoint}
-	rm.busy[endpoint] = l
-	c.legs[l] = true
+	s.send(c, rm, endpoint, nil)
 	c.Forwards++
 	if c.State == Holding {
 		c.State, c.ForwardedAt = Forwarded, &now
 	}
 	s.tasks.stop(c.patience)
+	s.touch()
+}
+
+// send reserves the endpoint, for a forward or a transfer; the caller is a participant a little later.
+func (s *Sim) send(c *call, rm *room, endpoint string, by *transfer) {
+	l := &leg{id: uuid.NewString(), sipCallID: uuid.NewString(), call: c, room: rm, endpoint: endpoint, transfer: by}
+	rm.busy[endpoint] = l
+	c.legs[l] = true
 	s.tasks.after(s.cfg.ConnectDelay.Std(), func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.connect(l)
 	})
-	s.touch()
 }
 
 // connect makes the leg a participant, if the caller and the room are still there.
@@ -97,13 +102,16 @@ func (s *Sim) connect(l *leg) {
 	name, _ := l.room.object("sip")["display_name"].(string)
 	l.participant = &participant{
 		id: l.id, userName: name, kind: kindDialin, leg: l, ejectAt: ejectTime(l.room, token{}, now),
+		permissions: s.legPermissions(l.room, nil),
 	}
 	c.Legs++
+	c.Sessions = append(c.Sessions, l.id)
 	if !slices.Contains(c.Rooms, l.room.name) {
 		c.Rooms = append(c.Rooms, l.room.name)
 	}
-	if c.State != Connected {
-		c.State, c.ConnectedAt = Connected, &now
+	c.State = Connected
+	if c.ConnectedAt == nil {
+		c.ConnectedAt = &now
 		if talk := c.spec.Talk.Std(); talk > 0 {
 			c.talk = s.tasks.after(talk, func() {
 				s.mu.Lock()
@@ -121,6 +129,9 @@ func (s *Sim) connect(l *leg) {
 		"sipEndpoint": "sip:" + l.endpoint, "provider": l.room.provider(), "sipCallId": l.sipCallID, "displayName": name,
 	})
 	s.emitDialinConnected(l.participant)
+	if l.transfer != nil {
+		s.answerTransfer(l.transfer)
+	}
 	s.touch()
 }
 

@@ -3,20 +3,26 @@
 package sim
 
 // Phone legs do not stay without somebody who looks after them: when the last owner (or, by setting, the
-// last web participant) has left, each leg has the grace of max_idle_timeout_sec, which is 0 by default.
+// last web participant) has left, each leg has the grace of max_idle_timeout_sec, which is 0 by default. Legs that have
+// started the room by themselves stay, or, by setting, have that grace from the start.
 
 // lookForLonelyLegs starts the grace when leaver's going left the legs alone; mu is held.
 func (s *Sim) lookForLonelyLegs(se *session, leaver *participant) {
 	if se.alone > 0 || !s.legsAlone(se, leaver) {
 		return
 	}
-	se.changes++
-	se.alone = se.changes
+	se.leaveAlone()
 	for _, p := range se.list() {
 		if !p.web() {
 			s.dropWhenIdle(se, p)
 		}
 	}
+}
+
+// leaveAlone begins the time in which legs are alone.
+func (se *session) leaveAlone() {
+	se.changes++
+	se.alone = se.changes
 }
 
 // legsAlone applies the rule to who is inside. Without an owner the legs are alone if an owner has just

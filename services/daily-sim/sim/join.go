@@ -93,7 +93,7 @@ func (s *Sim) admit(name, rawToken, userName string) (*participant, event, *apiE
 	}
 	p := &participant{
 		id: uuid.NewString(), userID: t.text("ud"), userName: userName, owner: t.flag("o"), kind: kindWeb,
-		ejectAt: ejectTime(rm, t, now), events: make(chan event, 1024),
+		ejectAt: ejectTime(rm, t, now), events: make(chan event, 1024), permissions: permissionsAtJoin(rm, t.flag("o"), t.object("p")),
 	}
 	if name := t.text("u"); name != "" {
 		p.userName = name
@@ -108,7 +108,9 @@ func (s *Sim) admit(name, rawToken, userName string) (*participant, event, *apiE
 	others := map[string]any{}
 	if rm.session != nil {
 		for _, other := range rm.session.members {
-			others[other.id] = other.view()
+			if other.permissions.hasPresence {
+				others[other.id] = other.view()
+			}
 		}
 	}
 	se := s.enter(rm, p)

@@ -54,14 +54,14 @@ func (s *Sim) joinedStop(w http.ResponseWriter, r *http.Request) (any, *apiError
 	return map[string]any{}, nil
 }
 
-// ownersRoom is the room in which the session id is an owner's; mu is held.
+// ownersRoom is the room in which the session id is an owner's, or of one who may administer participants; mu is held.
 func (s *Sim) ownersRoom(name, sessionID string) (*room, *apiError) {
 	rm := s.rooms[name]
 	if rm == nil || rm.session == nil || rm.session.members[sessionID] == nil {
 		return nil, notFound("session_id: %q is not in the room", sessionID)
 	}
-	if !rm.session.members[sessionID].owner {
-		return nil, forbidden("only an owner may dial out")
+	if p := rm.session.members[sessionID]; !p.owner && !p.permissions.administers() {
+		return nil, forbidden("only an owner or an admin may do this")
 	}
 	return rm, nil
 }

@@ -18,6 +18,9 @@ type participant struct {
 	session              *session
 	attendance           *attendance
 	left                 bool
+	permissions          permissions
+	muted                bool      // by somebody else
+	transfer             *transfer // under way, and still in the room
 }
 
 func (p *participant) web() bool { return p.kind == kindWeb }
@@ -65,7 +68,7 @@ func (p *participant) say(e event) {
 
 func (p *participant) view() map[string]any {
 	v := map[string]any{"sessionId": p.id, "userName": p.userName, "owner": p.owner, "joinedAt": p.joinedAt.Unix()}
-	v["userId"] = p.webID()
+	v["userId"], v["permissions"] = p.webID(), p.permissions.view()
 	if !p.web() {
 		v["participantType"] = p.kind
 	}

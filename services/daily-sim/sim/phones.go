@@ -17,6 +17,8 @@ const (
 	Forwarded = "forwarded"
 	Connected = "connected"
 	Ended     = "ended"
+	// Transferred is out of its room, on the way to somebody else or talking with them.
+	Transferred = "transferred"
 )
 
 // ErrNotFound is returned for a call that does not exist.
@@ -55,7 +57,8 @@ type Call struct {
 	SIPHeaders map[string]string `json:"sip_headers,omitempty"`
 	State      string            `json:"state"`
 	// Why it ended: gave-up (patience), hold-timeout (Daily's), hung-up, ejected, expired, room-deleted,
-	// room-idle, not-connected (the room was gone when the caller came).
+	// room-idle, not-connected (the room was gone when the caller came), transfer-failed (nobody answered a transfer, and
+	// there is no way back), transfer-ended (the other side hung up).
 	Why         string     `json:"why,omitempty"`
 	StartedAt   time.Time  `json:"started_at"`
 	ForwardedAt *time.Time `json:"forwarded_at"`
@@ -64,10 +67,11 @@ type Call struct {
 	// Held is how long the caller heard the hold music, Alone how long it has been in a room without a bot.
 	Held  Duration `json:"held"`
 	Alone Duration `json:"alone"`
-	// Rooms and Legs are all it ever had; Live is how many legs it has now.
-	Rooms []string `json:"rooms"`
-	Legs  int      `json:"legs"`
-	Live  int      `json:"live"`
+	// Rooms, Sessions (the session ids in them) and Legs are all it ever had; Live is how many legs it has now.
+	Rooms    []string `json:"rooms"`
+	Sessions []string `json:"sessions"`
+	Legs     int      `json:"legs"`
+	Live     int      `json:"live"`
 	// Forwards counts the pinlessCallUpdates answered 200, Refused the others that named it.
 	Forwards int        `json:"forwards"`
 	Refused  int        `json:"refused"`
@@ -82,6 +86,7 @@ type call struct {
 	legs     map[*leg]bool
 	patience *task
 	talk     *task
+	away     *transfer // that has taken it out of all rooms
 }
 
 // leg is a caller's way into one room: reserved at the forward, a participant a little later.
@@ -91,6 +96,7 @@ type leg struct {
 	room          *room
 	endpoint      string
 	participant   *participant
+	transfer      *transfer // that has led it here
 }
 
 // PlaceCall lets a phone ring at Daily; the answer comes at once, the call goes on by itself.
@@ -110,7 +116,7 @@ func (s *Sim) PlaceCall(spec CallSpec) (Call, error) {
 	c := &call{spec: spec, url: config.text("room_creation_api"), hmac: config.text("hmac"), legs: map[*leg]bool{}}
 	c.Call = Call{
 		ID: uuid.NewString(), CallDomain: s.cfg.CallDomain, To: spec.To, SIPHeaders: spec.SIPHeaders,
-		State: Holding, StartedAt: time.Now(), Rooms: []string{}, Webhooks: []Delivery{},
+		State: Holding, StartedAt: time.Now(), Rooms: []string{}, Sessions: []string{}, Webhooks: []Delivery{},
 	}
 	if spec.From != "" {
 		c.From = &spec.From
@@ -201,23 +207,29 @@ func (s *Sim) endCall(c *call, why string) {
 			s.legGone(l, why)
 		}
 	}
+	if c.away != nil {
+		s.endTransfer(c.away, callerHungUp)
+	}
 	s.touch()
 }
 
-// legGone frees the leg's endpoint; the call ends with its last leg.
+// legGone frees the leg's endpoint; the call ends with its last leg, unless it goes on elsewhere.
 func (s *Sim) legGone(l *leg, why string) {
 	delete(l.call.legs, l)
 	if l.room.busy[l.endpoint] == l {
 		delete(l.room.busy, l.endpoint)
 	}
-	if len(l.call.legs) == 0 {
+	if l.transfer != nil {
+		s.endTransfer(l.transfer, why)
+	}
+	if len(l.call.legs) == 0 && l.call.away == nil {
 		s.endCall(l.call, why)
 	}
 }
 
 func (c *call) view() Call {
 	v := c.Call
-	v.Rooms = slices.Clone(c.Rooms)
+	v.Rooms, v.Sessions = slices.Clone(c.Rooms), slices.Clone(c.Sessions)
 	v.Webhooks = slices.Clone(c.Webhooks)
 	for l := range c.legs {
 		if l.participant != nil {

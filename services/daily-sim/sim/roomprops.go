@@ -63,6 +63,9 @@ func checkProps(props map[string]any, maxEndpoints int) *apiError {
 			}
 		}
 	}
+	if err := checkPermissions(props, "permissions"); err != nil {
+		return err
+	}
 	if sip, ok := props["sip"].(map[string]any); ok {
 		return checkSIP(sip, maxEndpoints)
 	}

@@ -28,6 +28,7 @@ type session struct {
 	changes int
 	meeting *meeting
 	closed  bool
+	away    map[*transfer]bool // of phones that were here
 }
 
 // hosting tells whether a call is going on in the room.
@@ -38,7 +39,7 @@ func (s *Sim) enter(rm *room, p *participant) *session {
 	now := time.Now()
 	se := rm.session
 	if se == nil {
-		se = &session{id: uuid.NewString(), room: rm, members: map[string]*participant{}, banned: map[string]bool{}}
+		se = &session{id: uuid.NewString(), room: rm, members: map[string]*participant{}, banned: map[string]bool{}, away: map[*transfer]bool{}}
 		rm.session = se
 		s.sessions[se] = struct{}{}
 		s.openMeeting(se, now)
@@ -54,6 +55,9 @@ func (s *Sim) enter(rm *room, p *participant) *session {
 	if first {
 		s.startSIP(se, p)
 	}
+	if first && !p.web() && s.cfg.LegsFirst == "alone" {
+		se.leaveAlone()
+	}
 	if se.alone > 0 && !s.legsAlone(se, nil) {
 		se.alone = 0
 	}
@@ -63,7 +67,9 @@ func (s *Sim) enter(rm *room, p *participant) *session {
 	if !p.ejectAt.IsZero() {
 		p.ejector = s.tasks.after(time.Until(p.ejectAt), func() { s.expel(p) })
 	}
-	s.tell(se, p, event{"event": "participant-joined", "participant": p.view()})
+	if p.permissions.hasPresence {
+		s.tell(se, p, event{"event": "participant-joined", "participant": p.view()})
+	}
 	s.emitParticipantJoined(p)
 	if p.web() {
 		s.countBots()
@@ -149,8 +155,13 @@ func (s *Sim) leave(p *participant, why string) {
 	if p.web() {
 		p.farewell(why)
 	}
-	s.tell(se, nil, event{"event": "participant-left", "participant": p.view(), "reason": "left"})
+	if p.permissions.hasPresence {
+		s.tell(se, nil, event{"event": "participant-left", "participant": p.view(), "reason": "left"})
+	}
 	s.emitParticipantLeft(p, now)
+	if t := p.transfer; t != nil && t.State == Triggered {
+		s.endTransfer(t, why)
+	}
 	if p.leg != nil {
 		s.tell(se, nil, event{"event": "dialin-stopped", "sessionId": p.id, "provider": se.room.provider(), "sipCallId": p.leg.sipCallID})
 		s.emitDialinStopped(p)
@@ -208,6 +219,7 @@ func (s *Sim) emptied(se *session, now time.Time) {
 		if se.room.session == se {
 			se.room.session = nil
 		}
+		s.endAway(se)
 		s.emitMeetingEnded(se)
 		s.touch()
 	})
@@ -225,6 +237,7 @@ func (s *Sim) endSession(se *session, why string) {
 	if se.room.session == se {
 		se.room.session = nil
 	}
+	s.endAway(se)
 }
 
 // list is the members in order of arrival, so that what follows from them has an order too.

@@ -27,34 +27,37 @@ type Sim struct {
 	running atomic.Bool
 	ended   chan struct{} // closed when Run has ended
 
-	mu        sync.Mutex // guards all below
-	changed   chan struct{}
-	rand      *rand.Rand
-	budgets   map[string]*window
-	faults    Faults
-	held      map[string]*heldBack
-	domain    map[string]any
-	rooms     map[string]*room
-	doors     map[string]door // SIP endpoint -> room
-	sessions  map[*session]struct{}
-	meetings  []*meeting
-	present   []*attendance
-	configs   []*dialinConfig
-	bought    []*phoneNumber
-	calls     map[string]*call
-	order     []*call
-	callees   []*callee
-	dials     map[string]*dial
-	dialOrder []*dial
-	dialled   map[string]int // how often each number was called
-	hub       *hub
-	requests  log[Request]
-	sent      log[Delivery]
-	counts    map[string]map[int]int
-	maxBots   int
-	maxStayed int
-	lastID    uint64
-	lastMs    int64
+	mu           sync.Mutex // guards all below
+	changed      chan struct{}
+	rand         *rand.Rand
+	budgets      map[string]*window
+	faults       Faults
+	held         map[string]*heldBack
+	domain       map[string]any
+	rooms        map[string]*room
+	doors        map[string]door // SIP endpoint -> room
+	sessions     map[*session]struct{}
+	meetings     []*meeting
+	present      []*attendance
+	configs      []*dialinConfig
+	bought       []*phoneNumber
+	calls        map[string]*call
+	order        []*call
+	callees      []*callee
+	dials        map[string]*dial
+	dialOrder    []*dial
+	dialled      map[string]int // how often each number was called
+	transfers    []*transfer
+	said         log[Said]
+	hub          *hub
+	requests     log[Request]
+	sent         log[Delivery]
+	counts       map[string]map[int]int
+	maxBots      int
+	maxStayed    int
+	lastID       uint64
+	lastTransfer int
+	lastMs       int64
 }
 
 // New makes a domain; it panics on a config that Validate refuses.
@@ -82,6 +85,7 @@ func New(cfg Config) *Sim {
 		counts:   map[string]map[int]int{},
 		requests: log[Request]{max: cfg.History},
 		sent:     log[Delivery]{max: cfg.History},
+		said:     log[Said]{max: cfg.History},
 	}
 	s.faults = cfg.Faults.fresh()
 	s.presetNumbers()

@@ -20,6 +20,8 @@ type Stats struct {
 	// Dials counts the dials by state, Dialled how often each number was called since the start: it forgets none.
 	Dials   map[string]int `json:"dials"`
 	Dialled map[string]int `json:"dialled"`
+	// Transfers counts the transfers by state.
+	Transfers map[string]int `json:"transfers"`
 	// Webhook is the state of the domain webhook, empty without one.
 	Webhook string `json:"webhook"`
 }
@@ -60,7 +62,7 @@ func (s *Sim) Stats() Stats {
 	defer s.mu.Unlock()
 	st := Stats{
 		Bots: BotStats{MaxLive: s.maxBots, MaxStayed: s.maxStayed, List: []Bot{}}, Requests: map[string]map[int]int{},
-		Rooms: len(s.rooms), Calls: map[string]int{}, Dials: map[string]int{}, Dialled: maps.Clone(s.dialled),
+		Rooms: len(s.rooms), Calls: map[string]int{}, Dials: map[string]int{}, Dialled: maps.Clone(s.dialled), Transfers: map[string]int{},
 	}
 	for name, byStatus := range s.counts {
 		st.Requests[name] = map[int]int{}
@@ -83,6 +85,9 @@ func (s *Sim) Stats() Stats {
 	}
 	for _, d := range s.dialOrder {
 		st.Dials[d.State]++
+	}
+	for _, t := range s.transfers {
+		st.Transfers[t.State]++
 	}
 	if s.hub != nil {
 		st.Webhook = s.hub.State

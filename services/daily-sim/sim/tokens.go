@@ -39,6 +39,11 @@ func (t token) flag(claim string) bool {
 	return v
 }
 
+func (t token) object(claim string) map[string]any {
+	v, _ := t.claims[claim].(map[string]any)
+	return v
+}
+
 func (t token) number(claim string) float64 {
 	v, _ := t.claims[claim].(float64)
 	return v
@@ -98,6 +103,9 @@ func (s *Sim) createToken(r *request) (any, *apiError) {
 				return nil, invalid("property '%s' must be a string", tokenClaims[claim])
 			}
 		}
+	}
+	if err := checkPermissions(props, "permissions"); err != nil {
+		return nil, err
 	}
 	if exp := t.number("exp"); exp != 0 && unix(exp).Before(time.Now()) {
 		return nil, invalid("'exp' is in the past: %v", exp)

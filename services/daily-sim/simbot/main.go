@@ -46,6 +46,7 @@ type bot struct {
 	vices    vices
 	client   *http.Client
 	session  string // the bot's own in the room
+	leg      string // of the phone that the bot is there for, empty until one is known
 	dialouts []*dialout
 }
 
@@ -95,12 +96,16 @@ func (b *bot) stay(ctx context.Context, rm *room) int {
 			}
 			switch e.Event {
 			case "joined":
+				b.find(e.Participants)
 				b.startDialling(ctx, e.SessionID)
+			case "dialin-connected", "dialout-connected":
+				b.meet(e)
 			case "dialin-ready":
 				if b.ready(ctx, e.SIPEndpoint) && b.vices.dieAfter > 0 {
 					die = time.After(b.vices.dieAfter)
 				}
 			case "dialout-answered":
+				b.meet(e)
 				b.dialoutAnswered(e.Leg)
 			case "sim-heard":
 				say("heard a %s", e.Who)
@@ -111,12 +116,13 @@ func (b *bot) stay(ctx context.Context, rm *room) int {
 					return 0
 				}
 			case "dialout-error":
+				b.forget(e.Leg)
 				if !b.dialoutFailed(ctx, e.Leg) {
 					say("no more dials")
 					return 0
 				}
 			case "dialin-stopped", "dialout-stopped":
-				if b.vices.outstay || e.Event == "dialout-stopped" && !b.job.out() {
+				if b.vices.outstay || !b.mine(e) {
 					continue
 				}
 				say("%s", e.Event)

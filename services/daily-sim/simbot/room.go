@@ -22,6 +22,15 @@ type event struct {
 	Who         string `json:"who"`        // sim-heard
 	SIPEndpoint string `json:"sipEndpoint"`
 	Type        string `json:"type"`
+
+	Participants map[string]present `json:"participants"` // joined: who was there
+}
+
+// present is a participant whom the bot finds in the room.
+type present struct {
+	SessionID string `json:"sessionId"`
+	Kind      string `json:"participantType"` // empty for who is no phone
+	JoinedAt  int64  `json:"joinedAt"`
 }
 
 // room is a joined room; closing it is leaving.
