@@ -36,9 +36,15 @@ func (d DialOut) check() error {
 		return errors.New(`the SIP address has no "sip:"`)
 	case utf8.RuneCountInString(d.UserID) > maxUserID:
 		return errors.New("the user id is longer than 36 characters")
-	case utf8.RuneCountInString(d.Extension) > 20:
+	}
+	return checkExtension(d.Extension, d.WaitBeforeExtension)
+}
+
+func checkExtension(extension string, wait int) error {
+	switch {
+	case utf8.RuneCountInString(extension) > 20:
 		return errors.New("the extension is longer than 20 characters")
-	case d.WaitBeforeExtension < 0 || d.WaitBeforeExtension > 60:
+	case wait < 0 || wait > 60:
 		return errors.New("the wait before the extension is not between 0 and 60 seconds")
 	}
 	return nil

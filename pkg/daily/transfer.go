@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"unicode/utf8"
 )
 
 // TransferSpec is a phone leg and whom it is to be connected with (Daily REST reference, rooms/callTransfer). What is not
@@ -32,12 +31,8 @@ func (t TransferSpec) check() error {
 		return errors.New(`the target is neither an E.164 number nor a SIP address with "sip:"`)
 	case !number && (t.CallerID != "" || t.Extension != "" || t.WaitBeforeExtension != 0):
 		return errors.New("caller id and extension are for a number only")
-	case utf8.RuneCountInString(t.Extension) > 20:
-		return errors.New("the extension is longer than 20 characters")
-	case t.WaitBeforeExtension < 0 || t.WaitBeforeExtension > 60:
-		return errors.New("the wait before the extension is not between 0 and 60 seconds")
 	}
-	return nil
+	return checkExtension(t.Extension, t.WaitBeforeExtension)
 }
 
 // SIPCallTransfer sends a phone leg out of its room and calls somebody for it; Daily stays between the two. The leg has
