@@ -13,12 +13,13 @@ import (
 
 	"github.com/trunkline/trunkline/pkg/budget"
 	"github.com/trunkline/trunkline/pkg/daily"
+	"github.com/trunkline/trunkline/pkg/phone"
 )
 
 // Daily makes a client of Daily's REST API that keeps the budget of all processes and is measured.
 func (e *Env) Daily(ctx context.Context) (*daily.Client, error) {
 	client := &daily.Client{
-		BaseURL: e.Config.Daily.APIURL, APIKey: e.Secrets.DailyAPIKey.Reveal(), Observe: e.daily.observe,
+		BaseURL: e.Config.Daily.APIURL, APIKey: e.Secrets.DailyAPIKey.Reveal(), Observe: e.daily.observe, Mask: phone.MaskForeign,
 		HTTP: &http.Client{Transport: dailyTransport()},
 	}
 	limits, err := budget.New(ctx, e.Bus.JS, e.Config.Daily.Budget)

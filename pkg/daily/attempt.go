@@ -17,8 +17,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/trunkline/trunkline/pkg/phone"
 )
 
 const (
@@ -117,12 +115,14 @@ func (c *Client) refusal(op string, status int, header http.Header, reply []byte
 	return e
 }
 
-// clean keeps a text short, and the key and phone numbers out of it: it is told and logged.
+// clean keeps a text short, and what nobody may read out of it.
 func (c *Client) clean(s string) string {
 	if c.APIKey != "" {
 		s = strings.ReplaceAll(s, c.APIKey, "[key]")
 	}
-	s = phone.MaskForeign(s)
+	if c.Mask != nil {
+		s = c.Mask(s)
+	}
 	if runes := []rune(s); len(runes) > maxInfo {
 		s = string(runes[:maxInfo]) + "..."
 	}

@@ -29,6 +29,9 @@ type Client struct {
 	Retry   Retry
 	Budget  Budget // nil = no limit
 
+	// Mask hides what must not be read in the texts that Daily answers with, which are in errors; nil = nothing.
+	Mask func(text string) string
+
 	// Observe is told of every attempt that went out: how long it took, without the wait for the budget, and the status
 	// of the reply, 0 if there was none. It may be nil.
 	Observe func(class Class, op string, status int, took time.Duration)

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -58,8 +60,8 @@ func (c strictJSON) Unmarshal(data []byte, message any) error {
 		return fmt.Errorf("the body is not a JSON object: %w", err)
 	}
 	// protojson tells the place and not the field: each is tried alone.
-	for name, value := range fields {
-		one, failed := json.Marshal(map[string]json.RawMessage{name: value})
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		one, failed := json.Marshal(map[string]json.RawMessage{name: fields[name]})
 		if failed != nil {
 			continue
 		}

@@ -29,10 +29,14 @@ const (
 
 // RoomReady writes down that the attempt is owed a bot. From here on it waits in line, whatever becomes of this process.
 func (s *Scheduler) RoomReady(ctx context.Context, in bus.In[*callv1.RoomReady]) error {
+	arrived := in.Story.Began()
+	if call.Read(in.Story).Requested != nil { // perhaps days ago: who holds goes before those who are to be called later
+		arrived = in.Time
+	}
 	owner, taken := s.owner()
 	return s.addJob(ctx, task{
 		CallID: in.CallID, Attempt: in.Data.GetAttempt(), Agent: in.Data.GetAgent(),
-		Arrived: in.Story.Began(), Owner: owner, Taken: taken,
+		Arrived: arrived, Owner: owner, Taken: taken,
 	})
 }
 

@@ -128,6 +128,8 @@ type keeper struct {
 	lease slots.Lease
 	until time.Time // the lease holds at least until then
 
+	unseen bool // nobody was seen to hold the slot at the last look
+
 	bot     *bot
 	stopped string // why the bot was told to go
 }
@@ -284,6 +286,7 @@ func (k *keeper) check(until time.Time) (found checked) {
 	}
 	until, err := k.renew(ctx, until)
 	if err == nil {
+		k.unseen = false
 		return checked{until: until, again: k.spec.TTL / renewals}
 	}
 	if !errors.Is(err, slots.ErrLost) {
@@ -296,10 +299,15 @@ func (k *keeper) check(until time.Time) (found checked) {
 	case err != nil:
 		k.log.Warn("look at the lease", "err", err)
 		return checked{again: renewAgain}
+	case now != nil && now.Revision <= k.lease.Revision: // a replica that lags behind
+		return checked{again: renewAgain}
 	case now != nil && now.Holder.Same(k.lease.Holder):
 		// Changed by whoever wants the bot stopped, or by a renewal of ours whose answer was lost.
 		k.lease.Revision, k.lease.Holder = now.Revision, now.Holder
 		return checked{stop: now.Holder.Stop}
+	case now == nil && !k.unseen: // it has run out, or the replica has never heard of it: it has to say so twice
+		k.unseen = true
+		return checked{again: renewAgain}
 	default:
 		return checked{lost: true, again: renewAgain}
 	}
@@ -371,6 +379,10 @@ func (k *keeper) report(status int, reason string) error {
 		now, err := k.slots.Look(ctx, k.lease.Key)
 		if err != nil || now == nil || !now.Holder.Same(k.lease.Holder) {
 			return err
+		}
+		if now.Revision <= k.lease.Revision { // a replica that lags behind
+			time.Sleep(100 * time.Millisecond)
+			continue
 		}
 		k.lease.Revision = now.Revision
 	}

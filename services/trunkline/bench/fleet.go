@@ -122,7 +122,7 @@ func (f *fleet) attend(ctx context.Context, data json.RawMessage, lease *slots.L
 		defer guest.Leave()
 		events = guest.Events()
 	}
-	renewal := time.NewTicker(lease.TTL / 3)
+	renewal := time.NewTicker(lease.TTL / 4) // as a keeper does
 	defer renewal.Stop()
 	for {
 		select {

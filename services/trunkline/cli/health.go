@@ -44,6 +44,7 @@ func superviseCommand() *cobra.Command {
 	cmd.Flags().DurationVar(&p.Every, "every", 5*time.Second, "time between two looks")
 	cmd.Flags().IntVar(&p.Failures, "failures", 3, "looks in a row that make it ill, once it has been well")
 	cmd.Flags().StringVar(&p.Fatal, "fatal", "", "text of an answer that counts before it has been well, too")
+	cmd.Flags().BoolVar(&p.OnlyFatal, "only-fatal", false, "count nothing else: a server of a cluster is not well without its peers, and would be none the better for a new start")
 	cmd.Flags().DurationVar(&p.Grace, "grace", 20*time.Second, "time between SIGTERM and SIGKILL")
 	_ = cmd.MarkFlagRequired("url") // it is there
 	return cmd

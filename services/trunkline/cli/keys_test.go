@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -29,11 +28,10 @@ func ask(t *testing.T, cmd *cobra.Command, args ...string) (string, error) {
 }
 
 func TestKeysAreMadeSeenUsedAndRevoked(t *testing.T) {
-	for _, name := range []string{"NATS_URL", "TRUNKLINE_KEY"} {
+	for _, name := range []string{"NATS_URL", "TRUNKLINE_KEY", "TRUNKLINE_CONFIG"} {
 		t.Setenv(name, "")
 	}
-	t.Setenv("TRUNKLINE_CONFIG", filepath.Join(t.TempDir(), "none"))
-	t.Chdir(t.TempDir())
+	t.Chdir(t.TempDir()) // where there is no configuration
 	cfg, err := stack.DevConfig()
 	if err != nil {
 		t.Fatal(err)

@@ -50,6 +50,9 @@ func writeKeys(folder string) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
+	if err := os.Chmod(folder, 0o700); err != nil { //nolint:gosec // one that was there is its owner's alone from now on
+		return err
+	}
 	for name := range files {
 		if _, err := os.Stat(filepath.Join(folder, name)); !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("%s is there already", filepath.Join(folder, name))

@@ -22,7 +22,8 @@ func (o *operator) flags(cmd *cobra.Command) {
 
 func (o *operator) open(cmd *cobra.Command) (jetstream.JetStream, func(), error) {
 	cfg := config.Default()
-	if _, err := os.Stat(app.ConfigPath()); err == nil { // for nats.tls and nats.credentials
+	// For nats.tls and nats.credentials. One that somebody has named must be there.
+	if _, err := os.Stat(app.ConfigPath()); err == nil || os.Getenv("TRUNKLINE_CONFIG") != "" {
 		if cfg, err = config.Load(app.ConfigPath()); err != nil {
 			return nil, nil, err
 		}

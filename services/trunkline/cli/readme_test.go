@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	controlv1 "github.com/trunkline/trunkline/proto/gen/trunkline/control/v1"
+	"github.com/trunkline/trunkline/services/trunkline/engine"
 )
 
 const root = "../../.."
@@ -126,6 +127,9 @@ func TestTheClientsInTheREADMECallSomebody(t *testing.T) {
 			}
 		}
 		if _, err := exec.LookPath(needs); err != nil {
+			if engine.Required() {
+				t.Errorf("there is no %s here", needs)
+			}
 			t.Logf("left out: there is no %s here", needs)
 			continue
 		}

@@ -75,7 +75,13 @@ func TestNobodyIsLetDownByACluster(t *testing.T) {
 		}), nobody)
 	})
 	w.under("two of three are gone for longer than the lease", func(*testing.T) {
-		w.checked(w.crowd(func() { w.minority(w.lease + 2*time.Second) }), func(c sim.Call) bool { return true })
+		var gone, back time.Time
+		phones := w.crowd(func() {
+			gone = time.Now()
+			w.minority(w.lease + 2*time.Second)
+			back = time.Now()
+		})
+		w.checked(phones, func(c sim.Call) bool { return c.StartedAt.Before(back) && c.EndedAt.After(gone) })
 	})
 }
 

@@ -187,7 +187,7 @@ func (w *world) startNATS() (urls string) {
 		b := w.run(name, testcontainers.ContainerRequest{
 			Image: "trunkline/nats", User: "0:0", Env: env,
 			Cmd: []string{
-				"supervise", "--url", "http://127.0.0.1:8222/healthz", "--fatal", "write error", "--",
+				"supervise", "--url", "http://127.0.0.1:8222/healthz", "--fatal", "write error", fmt.Sprintf("--only-fatal=%t", w.nodes > 1), "--",
 				"/nats-server", "--config", "/etc/nats/" + conf,
 				"--client_advertise", fmt.Sprintf("%s:4222", address), "--cluster_advertise", fmt.Sprintf("%s:6222", address),
 			},

@@ -75,11 +75,13 @@ var fromTheDialOn = []misfortune{
 // Whoever dies on the way, and whatever Daily answers: a person is called once for each attempt or not at all, and the
 // record says what became of it.
 func TestNobodyIsDialledTwiceWhoeverDiesWhereverOnTheWay(t *testing.T) {
+	t.Parallel() // it mostly waits
 	for joins, all := range map[string][]misfortune{
 		"connected": slices.Concat(beforeTheDial, fromTheDialOn),
 		"answered":  fromTheDialOn,
 	} {
 		t.Run("the leg joins when it is "+joins, func(t *testing.T) {
+			t.Parallel()
 			w := dialling(t, joins, "")
 			for i, m := range all {
 				t.Run(m.name, func(t *testing.T) {
@@ -95,6 +97,7 @@ func TestNobodyIsDialledTwiceWhoeverDiesWhereverOnTheWay(t *testing.T) {
 
 // A table that cannot fail proves nothing.
 func TestADialThatIsNotWrittenDownBeforeIsMissed(t *testing.T) {
+	t.Parallel()
 	w := dialling(t, "connected", guard.Intent)
 	m := fromTheDialOn[slices.IndexFunc(fromTheDialOn, func(m misfortune) bool { return m.point == "dial.dialled" })]
 	wrong := strings.Join(w.suffer(t, 0, m), "\n")

@@ -81,6 +81,7 @@ func TestScheduledCallsArePlacedInTimeThoughEverythingWasAway(t *testing.T) {
 
 // What Daily allows is for all together, and so is what policy allows.
 func TestThreeTogetherKeepToThePace(t *testing.T) {
+	t.Parallel()
 	const calls, window, dialled, begun = 40, 5 * time.Second, 10, 15
 	w := watched(t, options{
 		slots: calls, agent: "lease: 10s", budget: "requests_per_5s: 2000, deletes_per_30s: 500, dials_per_5s: 10",

@@ -25,8 +25,10 @@ type Program struct {
 	Every    time.Duration // between two looks
 	Failures int           // in a row, after which it is ill
 	Fatal    string        // in an answer, tells that it will not get well by itself; empty: nothing does
-	Grace    time.Duration // between SIGTERM and SIGKILL
-	Log      *slog.Logger
+	// OnlyFatal: no other answer counts, as where what it lacks are its peers.
+	OnlyFatal bool
+	Grace     time.Duration // between SIGTERM and SIGKILL
+	Log       *slog.Logger
 }
 
 // Run runs the program until it ends, which is an error unless its status is 0 and it was well. Signals are passed on to
@@ -86,7 +88,7 @@ func (p Program) watch(ctx context.Context, ill chan<- error) {
 			failures, well = 0, true
 			continue
 		}
-		if fatal := p.Fatal != "" && strings.Contains(err.Error(), p.Fatal); !well && !fatal {
+		if fatal := p.Fatal != "" && strings.Contains(err.Error(), p.Fatal); !fatal && (!well || p.OnlyFatal) {
 			continue
 		}
 		if failures++; failures == p.Failures {
