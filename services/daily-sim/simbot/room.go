@@ -92,16 +92,23 @@ func (rm *room) close() {
 func ask(ctx context.Context, client *http.Client, j job, callID, sipURI string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	return post(ctx, client, strings.TrimRight(j.Body.APIURL, "/")+"/dialin/pinlessCallUpdate", j.Body.APIKey, map[string]string{
+	err := post(ctx, client, strings.TrimRight(j.Body.APIURL, "/")+"/dialin/pinlessCallUpdate", j.Body.APIKey, map[string]string{
 		"callId": callID, "callDomain": j.Body.DialinSettings.CallDomain, "sipUri": sipURI,
 	})
+	if err != nil {
+		return fmt.Errorf("ask for the caller: %w", err)
+	}
+	return nil
 }
 
 // tell tells Trunkline of something that happened, as a bot does that knows it.
 func tell(ctx context.Context, client *http.Client, j job, what string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	return post(ctx, client, j.Body.Trunkline.URL+"/event", j.Body.Trunkline.Token, map[string]any{"seq": 1, "type": what})
+	if err := post(ctx, client, j.Body.Trunkline.URL+"/event", j.Body.Trunkline.Token, map[string]any{"seq": 1, "type": what}); err != nil {
+		return fmt.Errorf("tell of %s: %w", what, err)
+	}
+	return nil
 }
 
 // post sends JSON, and wants 200.
@@ -112,18 +119,18 @@ func post(ctx context.Context, client *http.Client, url, token string, what any)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("ask: %w", err)
+		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask: %w", err)
+		return err
 	}
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("ask: %d %s", resp.StatusCode, bytes.TrimSpace(text))
+		return fmt.Errorf("%d %s", resp.StatusCode, bytes.TrimSpace(text))
 	}
 	return nil
 }
