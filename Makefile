@@ -34,12 +34,16 @@ demo: build ## play a few calls and show what became of them
 dev: build ## run everything until Ctrl-C, with the simulator
 	$(TRUNKLINE) dev
 
+# The tests of the whole, one package at a time: each wants the machine for itself.
+WHOLE := -E '/trunkline/(compose|containers|kill|stack|storm)$$'
+
 .PHONY: test
 test: ## run all tests with the race detector
 	@docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1 || echo "left out: the tests with containers (no Docker engine with compose here)"
 	@test -n "$$TRUNKLINE_COMPOSE" || echo "left out: the faults of containers and of a cluster; make containers runs them, and CI does"
 	go vet work
-	go test -race -p 1 -timeout 20m work
+	go test -race -p 2 -timeout 20m $$(go list work | grep -v $(WHOLE))
+	go test -race -p 1 -timeout 20m $$(go list work | grep $(WHOLE))
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint-$(GOLANGCI) $(BIN)/buf-$(BUF) ## check style and the contract
