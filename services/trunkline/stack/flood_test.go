@@ -62,7 +62,7 @@ func TestAFloodOfBadWebhooksDelaysNoCaller(t *testing.T) {
 func (w *world) startTimes(lasts time.Duration) (times []time.Duration) {
 	w.t.Helper()
 	var phones []sim.Call
-	ring := time.NewTicker(150 * time.Millisecond)
+	ring := time.NewTicker(500 * time.Millisecond) // each starts two processes, which alone must not fill the machine
 	defer ring.Stop()
 	for over := time.After(lasts); ; {
 		select {
