@@ -212,9 +212,9 @@ func (b *Bus) first() proto.Message {
 	return &callv1.CallReceived{}
 }
 
-// begun asks the nearest replica whether a call has come in, or was asked for, and, if that says no, the leader whether there is anything
-// of the call: by a write whose condition cannot hold, for the refusal names the last sequence of the condition's
-// subjects. The leader's own read could not be limited to the subjects that a service may read.
+// begun asks the nearest replica whether a call has come in, or was asked for, and, if that says no, the leader whether
+// there is anything of the call: by a write whose condition cannot hold, for the refusal names the last sequence of the
+// condition's subjects. The leader's own read could not be limited to the subjects that a service may read.
 func (b *Bus) begun(ctx context.Context, callID string) (bool, error) {
 	subject := Subject(callID, b.first())
 	if msg, err := b.reader.last(ctx, subject); err != nil || msg != nil {

@@ -60,7 +60,7 @@ func (s *State) Callee(a *Attempt) *Leg {
 	}
 	var first *Leg
 	for _, l := range s.Legs {
-		if l.Attempt == a.N && (first == nil || l.before(first)) {
+		if l.Attempt == a.N && (first == nil || l.Before(first)) {
 			first = l
 		}
 	}
@@ -87,14 +87,14 @@ func (s *State) Reached() *Leg {
 		switch {
 		case l.AnsweredAt.IsZero() || a == nil || a.DialFailed != nil:
 		case a.Stopping != nil && l.AnsweredAt.After(a.StoppingAt):
-		case first == nil || first.Gone && !l.Gone || first.Gone == l.Gone && l.before(first):
+		case first == nil || first.Gone && !l.Gone || first.Gone == l.Gone && l.Before(first):
 			first = l
 		}
 	}
 	return first
 }
 
-// before orders legs by when they were first heard of.
-func (l *Leg) before(other *Leg) bool {
+// Before orders legs by when they were first heard of.
+func (l *Leg) Before(other *Leg) bool {
 	return l.Since.Before(other.Since) || l.Since.Equal(other.Since) && l.Session < other.Session
 }

@@ -47,8 +47,8 @@ type Control struct {
 // Handlers are the events that something may follow from.
 func (c *Control) Handlers() []bus.Handler {
 	return []bus.Handler{
-		bus.On(c.CallReceived), bus.On(c.CallForwarded), bus.On(c.CallEnded, bus.AfterEnd),
-		bus.On(c.CallRequested), bus.On(c.BotReady), bus.On(c.DialFailed), bus.On(c.LegAnswered), on[*callv1.VoicemailHeard](c),
+		bus.On(c.CallReceived), bus.On(c.CallEnded, bus.AfterEnd), bus.On(c.CallRequested), bus.On(c.BotReady), bus.On(c.DialFailed),
+		together[*callv1.CallForwarded](c), together[*callv1.LegAnswered](c), on[*callv1.VoicemailHeard](c),
 		on[*callv1.RoomFailed](c), on[*callv1.BotFailed](c), on[*callv1.BotExited](c),
 		on[*callv1.ForwardFailed](c), on[*callv1.EndRequested](c),
 		on[*callv1.LegConnected](c), on[*callv1.LegSeen](c), on[*callv1.LegFailed](c), on[*callv1.LegEnded](c),
@@ -61,17 +61,19 @@ func on[T proto.Message](c *Control) bus.Handler {
 	return bus.On(func(ctx context.Context, in bus.In[T]) error { return c.advance(ctx, in.Story) })
 }
 
+// together makes a handler for people having come together: it sets the limit of their talk, and asks what follows.
+func together[T proto.Message](c *Control) bus.Handler {
+	return bus.On(func(ctx context.Context, in bus.In[T]) error {
+		if err := c.limit(ctx, call.Read(in.Story)); err != nil {
+			return err
+		}
+		return c.advance(ctx, in.Story)
+	})
+}
+
 // CallReceived sets the call's first limit.
 func (c *Control) CallReceived(ctx context.Context, in bus.In[*callv1.CallReceived]) error {
 	return c.limit(ctx, call.Read(in.Story))
-}
-
-// CallForwarded sets the call's second limit.
-func (c *Control) CallForwarded(ctx context.Context, in bus.In[*callv1.CallForwarded]) error {
-	if err := c.limit(ctx, call.Read(in.Story)); err != nil {
-		return err
-	}
-	return c.advance(ctx, in.Story)
 }
 
 // CallEnded takes the call's timers back and, of a dial-out, whatever it has taken; nobody goes on being called.
@@ -115,7 +117,8 @@ func (c *Control) limit(ctx context.Context, s *call.State) error {
 	return c.Timers.Set(ctx, timer.ID{Name: limitTimer, CallID: s.ID}, c.Rules.Limit(s))
 }
 
-// advance publishes whatever follows for the call, until nothing does. The story is one that has just been read.
+// advance publishes whatever follows for the call, until nothing does. The story may have grown since it was read: what is
+// decided is decided on the call as it stands, and what has come meanwhile is asked about by its own handlers.
 func (c *Control) advance(ctx context.Context, story *bus.Story) error {
 	for {
 		var wait time.Duration

@@ -285,11 +285,3 @@ func (c *Control) DialFailed(ctx context.Context, in bus.In[*callv1.DialFailed])
 	}
 	return c.advance(ctx, in.Story)
 }
-
-// LegAnswered sets the limit of the talk.
-func (c *Control) LegAnswered(ctx context.Context, in bus.In[*callv1.LegAnswered]) error {
-	if err := c.limit(ctx, call.Read(in.Story)); err != nil {
-		return err
-	}
-	return c.advance(ctx, in.Story)
-}

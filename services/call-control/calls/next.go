@@ -105,10 +105,10 @@ func machine(s *call.State) bool {
 
 // Limit is when the call must be looked at even if nothing happens.
 func (r Rules) Limit(s *call.State) time.Time {
-	budget, longest := s.AnswerBudget(), s.MaxDuration()
 	if s.Requested != nil {
 		return r.limitOut(s)
 	}
+	budget, longest := s.AnswerBudget(), s.MaxDuration()
 	switch {
 	case s.Forwarded != nil:
 		return s.Forwarded.At.Add(longest)
@@ -212,7 +212,7 @@ func firstLeg(s *call.State) *call.Leg {
 		if !leg.Connected || leg.Gone {
 			continue
 		}
-		if first == nil || leg.Since.Before(first.Since) || leg.Since.Equal(first.Since) && leg.Session < first.Session {
+		if first == nil || leg.Before(first) {
 			first = leg
 		}
 	}
