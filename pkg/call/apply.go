@@ -40,6 +40,9 @@ func (s *State) Apply(e *bus.Event) {
 	case *callv1.ParticipantJoined:
 		if id, attempt, bot := ParseBot(m.GetUserId()); bot && id == s.ID {
 			s.joined(attempt)
+			if a := s.Attempt(attempt); a != nil {
+				a.Session = m.GetSessionId()
+			}
 		}
 	case *callv1.BotReady:
 		s.attempt(m.GetAttempt()).Ready = m
@@ -74,6 +77,7 @@ func (s *State) Apply(e *bus.Event) {
 	default:
 		s.applyDial(e)
 		s.applyLeg(e)
+		s.applyTransfer(e)
 	}
 }
 
@@ -174,9 +178,18 @@ func (s *State) leg(e *bus.Event, m interface {
 		if at, left := s.left[l.Session]; left {
 			l.gone(at)
 		}
+		l.N, l.K = s.dialled[l.Session].n, s.dialled[l.Session].k
 	}
 	if e.Time.Before(l.Since) {
 		l.Since = e.Time
+	}
+	if m, ok := m.(interface{ GetDialled() bool }); ok {
+		l.Dialled = l.Dialled || m.GetDialled()
+	}
+	if m, ok := m.(interface{ GetUserId() string }); ok {
+		if id, as, ok := parseOperator(m.GetUserId()); ok && id == s.ID {
+			s.dialledAs(l.Session, as)
+		}
 	}
 	return l
 }

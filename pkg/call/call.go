@@ -26,8 +26,11 @@ type State struct {
 	Ended     *Mark[*callv1.CallEnded]
 	Released  bool
 	Legs      map[string]*Leg // by session id
+	Transfers []*Transfer     // by number, from 1
 
-	left map[string]time.Time // sessions of people who have left, legs or not, and the first word of it
+	left    map[string]time.Time // sessions of people who have left, legs or not, and the first word of it
+	dialled map[string]try       // sessions of who was dialled for a transfer
+	told    map[string]string    // what Daily has told last of sessions that are being sent away
 }
 
 // Mark is an event of which a call has one.
@@ -46,8 +49,9 @@ type Attempt struct {
 	Starting      *callv1.BotStarting
 	StartingAt    time.Time
 	Started       *callv1.BotStarted
-	Joined        bool // Daily has reported that the bot is in the room
-	Left          bool // Daily has reported that the bot has left it
+	Joined        bool   // Daily has reported that the bot is in the room
+	Session       string // of the bot in the room, where Daily has told
+	Left          bool   // Daily has reported that the bot has left it
 	Ready         *callv1.BotReady
 	Exited        *callv1.BotExited
 	ExitedAt      time.Time
@@ -75,6 +79,11 @@ type Attempt struct {
 
 // Leg is a person's connection to the call.
 type Leg struct {
+	// Of somebody who was dialled for a transfer, the transfer's number and that of the try; else 0.
+	N, K uint32
+	// Dialled: we have called the leg, or a bot has.
+	Dialled bool
+
 	Session    string
 	Room       string
 	Attempt    uint32    // of the room
@@ -117,7 +126,7 @@ func Read(story *bus.Story) *State {
 
 // New is the state of a call of which nothing is known.
 func New(id string) *State {
-	return &State{ID: id, Legs: map[string]*Leg{}, left: map[string]time.Time{}}
+	return &State{ID: id, Legs: map[string]*Leg{}, left: map[string]time.Time{}, dialled: map[string]try{}, told: map[string]string{}}
 }
 
 // Current is the latest attempt. A call always has one.
@@ -150,11 +159,25 @@ func (s *State) Forwarding() *Attempt {
 	return nil
 }
 
-// LegsAlive counts the legs that are in the call.
+// Callers gives the legs that are the caller's, or the called person's: the ones that the call is for.
+func (s *State) Callers() []*Leg {
+	var legs []*Leg
+	for _, l := range s.Legs {
+		if s.callers(l) {
+			legs = append(legs, l)
+		}
+	}
+	return legs
+}
+
+// callers reports whether a leg is one that the call is for. Of a call that came in, whoever was dialled is not.
+func (s *State) callers(l *Leg) bool { return l.N == 0 && (s.Received == nil || !l.Dialled) }
+
+// LegsAlive counts the caller's legs that are in the call.
 func (s *State) LegsAlive() int {
 	n := 0
 	for _, l := range s.Legs {
-		if !l.Gone {
+		if !l.Gone && s.callers(l) {
 			n++
 		}
 	}

@@ -60,7 +60,7 @@ func (s *State) Callee(a *Attempt) *Leg {
 	}
 	var first *Leg
 	for _, l := range s.Legs {
-		if l.Attempt == a.N && (first == nil || l.Before(first)) {
+		if l.Attempt == a.N && l.N == 0 && (first == nil || l.Before(first)) {
 			first = l
 		}
 	}
@@ -85,7 +85,7 @@ func (s *State) Reached() *Leg {
 	for _, l := range s.Legs {
 		a := s.Attempt(l.Attempt)
 		switch {
-		case l.AnsweredAt.IsZero() || a == nil || a.DialFailed != nil:
+		case l.AnsweredAt.IsZero() || l.N > 0 || a == nil || a.DialFailed != nil:
 		case a.Stopping != nil && l.AnsweredAt.After(a.StoppingAt):
 		case first == nil || first.Gone && !l.Gone || first.Gone == l.Gone && l.Before(first):
 			first = l

@@ -28,6 +28,9 @@ type Agent struct {
 	KillGrace    time.Duration     `yaml:"kill_grace"`    // from SIGTERM to SIGKILL
 	Lease        time.Duration     `yaml:"lease"`         // TTL of its slot, whole seconds
 
+	// Targets are the names of those to whom the agent's calls can be transferred.
+	Targets []string `yaml:"targets"`
+
 	// Of dial-outs.
 	Dial              string  `yaml:"dial"`                // who dials: trunkline or bot
 	DialoutSettings   string  `yaml:"dialout_settings"`    // the shape in which a bot that dials is told whom: object or list

@@ -18,17 +18,19 @@ type Config struct {
 	Region string `yaml:"region"`
 	// PublicURL is where Daily reaches ingress, without a slash at its end.
 	// Empty: no domain webhook is registered.
-	PublicURL string           `yaml:"public_url"`
-	NATS      NATS             `yaml:"nats"`
-	Listen    Listen           `yaml:"listen"`
-	Ingress   Ingress          `yaml:"ingress"`
-	Daily     Daily            `yaml:"daily"`
-	Gateway   Gateway          `yaml:"gateway"`
-	Control   Control          `yaml:"control"`
-	Agents    map[string]Agent `yaml:"agents"` // by name
-	Routes    []Route          `yaml:"routes"` // in the order of the file
-	Dialout   Dialout          `yaml:"dialout"`
-	Policy    Policy           `yaml:"policy"`
+	PublicURL string            `yaml:"public_url"`
+	NATS      NATS              `yaml:"nats"`
+	Listen    Listen            `yaml:"listen"`
+	Ingress   Ingress           `yaml:"ingress"`
+	Daily     Daily             `yaml:"daily"`
+	Gateway   Gateway           `yaml:"gateway"`
+	Control   Control           `yaml:"control"`
+	Agents    map[string]Agent  `yaml:"agents"` // by name
+	Routes    []Route           `yaml:"routes"` // in the order of the file
+	Dialout   Dialout           `yaml:"dialout"`
+	Policy    Policy            `yaml:"policy"`
+	Targets   map[string]Target `yaml:"targets"` // by name
+	Transfer  Transfer          `yaml:"transfer"`
 	// Drain is how long bot-scheduler, told to stop, takes no new calls and
 	// waits for its bots; 0: it stops at once, and they live on.
 	Drain time.Duration `yaml:"drain"`
@@ -53,10 +55,11 @@ type TLS struct {
 
 // Listen holds an address (host:port) for each door.
 type Listen struct {
-	Ingress string `yaml:"ingress"` // Daily's webhooks
-	Gateway string `yaml:"gateway"` // the bot gateway
-	Control string `yaml:"control"` // Connect RPC
-	Admin   string `yaml:"admin"`   // health, readiness, metrics
+	Ingress  string `yaml:"ingress"`  // Daily's webhooks
+	Gateway  string `yaml:"gateway"`  // the bot gateway
+	Control  string `yaml:"control"`  // Connect RPC
+	Transfer string `yaml:"transfer"` // Connect RPC of transfer-service
+	Admin    string `yaml:"admin"`    // health, readiness, metrics
 }
 
 // Ingress says how webhooks are taken.
@@ -96,7 +99,8 @@ type Gateway struct {
 
 // Control says how the API is used.
 type Control struct {
-	RequestsPerSecond int `yaml:"requests_per_second"` // RPCs of one API key
+	RequestsPerSecond int    `yaml:"requests_per_second"` // RPCs of one API key
+	URL               string `yaml:"url"`                 // how other services reach call-control; see Config.ControlURL
 }
 
 // Log says what the log looks like.
@@ -115,10 +119,11 @@ func Default() *Config {
 			MaxAge:   168 * time.Hour,
 		},
 		Listen: Listen{
-			Ingress: ":8080",
-			Gateway: "127.0.0.1:8081",
-			Control: "127.0.0.1:8082",
-			Admin:   "127.0.0.1:9090",
+			Ingress:  ":8080",
+			Gateway:  "127.0.0.1:8081",
+			Control:  "127.0.0.1:8082",
+			Transfer: "127.0.0.1:8083",
+			Admin:    "127.0.0.1:9090",
 		},
 		Ingress: Ingress{
 			DialinPaths:    []string{"/daily-dialin-webhook", "/start"},
@@ -136,9 +141,10 @@ func Default() *Config {
 			JanitorInterval: 20 * time.Second,
 			PresenceSettle:  60 * time.Second,
 		},
-		Control: Control{RequestsPerSecond: 500},
-		Dialout: defaultDialout(),
-		Policy:  defaultPolicy(),
-		Log:     Log{Format: "text", Level: slog.LevelInfo},
+		Control:  Control{RequestsPerSecond: 500},
+		Dialout:  defaultDialout(),
+		Policy:   defaultPolicy(),
+		Transfer: defaultTransfer(),
+		Log:      Log{Format: "text", Level: slog.LevelInfo},
 	}
 }

@@ -18,6 +18,7 @@ type Route struct {
 	Agent        string        `yaml:"agent"`         // a key of Config.Agents
 	AnswerBudget time.Duration `yaml:"answer_budget"` // from the call's first fact until somebody answers
 	MaxDuration  time.Duration `yaml:"max_duration"`  // of the call, once it is connected
+	Overflow     string        `yaml:"overflow"`      // the target of who gets no bot within the budget; empty: none
 }
 
 // DefaultRoute is a Route with every default. It names no agent yet.

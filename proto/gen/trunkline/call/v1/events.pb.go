@@ -228,10 +228,12 @@ type CallReceived struct {
 	To          string            `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
 	SipHeaders  map[string]string `protobuf:"bytes,5,rep,name=sip_headers,json=sipHeaders,proto3" json:"sip_headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Where the number leads: the agent of the first attempt and the limits of the call.
-	Agent         string               `protobuf:"bytes,6,opt,name=agent,proto3" json:"agent,omitempty"`
-	Route         string               `protobuf:"bytes,7,opt,name=route,proto3" json:"route,omitempty"`
-	AnswerBudget  *durationpb.Duration `protobuf:"bytes,8,opt,name=answer_budget,json=answerBudget,proto3" json:"answer_budget,omitempty"`
-	MaxDuration   *durationpb.Duration `protobuf:"bytes,9,opt,name=max_duration,json=maxDuration,proto3" json:"max_duration,omitempty"`
+	Agent        string               `protobuf:"bytes,6,opt,name=agent,proto3" json:"agent,omitempty"`
+	Route        string               `protobuf:"bytes,7,opt,name=route,proto3" json:"route,omitempty"`
+	AnswerBudget *durationpb.Duration `protobuf:"bytes,8,opt,name=answer_budget,json=answerBudget,proto3" json:"answer_budget,omitempty"`
+	MaxDuration  *durationpb.Duration `protobuf:"bytes,9,opt,name=max_duration,json=maxDuration,proto3" json:"max_duration,omitempty"`
+	// The target that the caller is connected with when no bot could be had within the answer budget. Empty is none.
+	Overflow      string `protobuf:"bytes,10,opt,name=overflow,proto3" json:"overflow,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -327,6 +329,13 @@ func (x *CallReceived) GetMaxDuration() *durationpb.Duration {
 		return x.MaxDuration
 	}
 	return nil
+}
+
+func (x *CallReceived) GetOverflow() string {
+	if x != nil {
+		return x.Overflow
+	}
+	return ""
 }
 
 // CallRequested: an application wants a person to be called.
@@ -817,10 +826,12 @@ func (x *RoomReleased) GetRooms() []string {
 
 // LegSeen: presence shows a leg. As good as LegConnected.
 type LegSeen struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	Room          string                 `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
-	Attempt       uint32                 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SessionId string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	Room      string                 `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
+	Attempt   uint32                 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// As of LegConnected.
+	UserId        string `protobuf:"bytes,4,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -874,6 +885,13 @@ func (x *LegSeen) GetAttempt() uint32 {
 		return x.Attempt
 	}
 	return 0
+}
+
+func (x *LegSeen) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
 }
 
 // LegLost: presence no longer shows a leg. As good as LegEnded.
@@ -1540,11 +1558,15 @@ func (x *DialinReady) GetSipEndpoint() string {
 
 // LegConnected: a leg of the call is in the room. Of a dial-out: it rings.
 type LegConnected struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	Room          string                 `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
-	Attempt       uint32                 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	At            *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SessionId string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	Room      string                 `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
+	Attempt   uint32                 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	At        *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	// What whoever dialled the leg has called it; empty for a leg that called.
+	UserId string `protobuf:"bytes,5,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// We have called the leg, or a bot has; else it has called us.
+	Dialled       bool `protobuf:"varint,6,opt,name=dialled,proto3" json:"dialled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1607,13 +1629,30 @@ func (x *LegConnected) GetAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *LegConnected) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *LegConnected) GetDialled() bool {
+	if x != nil {
+		return x.Dialled
+	}
+	return false
+}
+
 // LegAnswered: the called person has answered.
 type LegAnswered struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	Room          string                 `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
-	Attempt       uint32                 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	At            *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SessionId string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	Room      string                 `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
+	Attempt   uint32                 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	At        *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	// As of LegConnected.
+	UserId        string `protobuf:"bytes,5,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Dialled       bool   `protobuf:"varint,6,opt,name=dialled,proto3" json:"dialled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1676,13 +1715,30 @@ func (x *LegAnswered) GetAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *LegAnswered) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *LegAnswered) GetDialled() bool {
+	if x != nil {
+		return x.Dialled
+	}
+	return false
+}
+
 // LegFailed: a leg could not be connected.
 type LegFailed struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	Room          string                 `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
-	Attempt       uint32                 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SessionId string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	Room      string                 `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
+	Attempt   uint32                 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Reason    string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// As of LegConnected.
+	UserId        string `protobuf:"bytes,5,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Dialled       bool   `protobuf:"varint,6,opt,name=dialled,proto3" json:"dialled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1745,13 +1801,30 @@ func (x *LegFailed) GetReason() string {
 	return ""
 }
 
+func (x *LegFailed) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *LegFailed) GetDialled() bool {
+	if x != nil {
+		return x.Dialled
+	}
+	return false
+}
+
 // LegEnded: a leg has left: hung up, ejected or moved.
 type LegEnded struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	Room          string                 `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
-	Attempt       uint32                 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	At            *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SessionId string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	Room      string                 `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
+	Attempt   uint32                 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	At        *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	// As of LegConnected.
+	UserId        string `protobuf:"bytes,5,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Dialled       bool   `protobuf:"varint,6,opt,name=dialled,proto3" json:"dialled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1812,6 +1885,20 @@ func (x *LegEnded) GetAt() *timestamppb.Timestamp {
 		return x.At
 	}
 	return nil
+}
+
+func (x *LegEnded) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *LegEnded) GetDialled() bool {
+	if x != nil {
+		return x.Dialled
+	}
+	return false
 }
 
 // LegTransfer: a leg is being transferred by Daily.
@@ -2406,10 +2493,31 @@ func (x *VoicemailHeard) GetAttempt() uint32 {
 
 // TransferRequested: a bot or an operator wants the caller to be handed over. n counts the call's transfers from 1.
 type TransferRequested struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	N             uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
-	Target        string                 `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
-	Mode          string                 `protobuf:"bytes,3,opt,name=mode,proto3" json:"mode,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	N      uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	Target string                 `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
+	// cold, warm, blind or refer.
+	Mode string `protobuf:"bytes,3,opt,name=mode,proto3" json:"mode,omitempty"`
+	// With the call, it makes the same request the same transfer.
+	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// Of the request, so that the same key with other content is refused.
+	Digest []byte `protobuf:"bytes,5,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Whose key asked, or the bot's user id, or the service that had nobody else for the caller.
+	RequestedBy string `protobuf:"bytes,6,opt,name=requested_by,json=requestedBy,proto3" json:"requested_by,omitempty"`
+	// For the person who is called, in the bot's words. Never logged.
+	Summary string `protobuf:"bytes,7,opt,name=summary,proto3" json:"summary,omitempty"`
+	// What the bot says to the caller before. Never logged.
+	Announcement string `protobuf:"bytes,8,opt,name=announcement,proto3" json:"announcement,omitempty"`
+	// Whom to try, in this order, as configured when it was asked for.
+	Numbers []*TransferNumber `protobuf:"bytes,9,rep,name=numbers,proto3" json:"numbers,omitempty"`
+	// How long the bot may take to say the announcement, and the summary.
+	AnnounceWithin *durationpb.Duration `protobuf:"bytes,10,opt,name=announce_within,json=announceWithin,proto3" json:"announce_within,omitempty"`
+	BriefWithin    *durationpb.Duration `protobuf:"bytes,11,opt,name=brief_within,json=briefWithin,proto3" json:"brief_within,omitempty"`
+	// When nobody could be had, the call is ended. The bot says the message before, where there is one.
+	Ends    bool   `protobuf:"varint,12,opt,name=ends,proto3" json:"ends,omitempty"`
+	Message string `protobuf:"bytes,13,opt,name=message,proto3" json:"message,omitempty"`
+	// Once it is completed the bot leaves; else it stays as a silent bridge.
+	BotLeaves     bool `protobuf:"varint,14,opt,name=bot_leaves,json=botLeaves,proto3" json:"bot_leaves,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2465,18 +2573,297 @@ func (x *TransferRequested) GetMode() string {
 	return ""
 }
 
-// TransferStarting: number k of the target is about to be dialled.
-type TransferStarting struct {
+func (x *TransferRequested) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *TransferRequested) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+func (x *TransferRequested) GetRequestedBy() string {
+	if x != nil {
+		return x.RequestedBy
+	}
+	return ""
+}
+
+func (x *TransferRequested) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *TransferRequested) GetAnnouncement() string {
+	if x != nil {
+		return x.Announcement
+	}
+	return ""
+}
+
+func (x *TransferRequested) GetNumbers() []*TransferNumber {
+	if x != nil {
+		return x.Numbers
+	}
+	return nil
+}
+
+func (x *TransferRequested) GetAnnounceWithin() *durationpb.Duration {
+	if x != nil {
+		return x.AnnounceWithin
+	}
+	return nil
+}
+
+func (x *TransferRequested) GetBriefWithin() *durationpb.Duration {
+	if x != nil {
+		return x.BriefWithin
+	}
+	return nil
+}
+
+func (x *TransferRequested) GetEnds() bool {
+	if x != nil {
+		return x.Ends
+	}
+	return false
+}
+
+func (x *TransferRequested) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *TransferRequested) GetBotLeaves() bool {
+	if x != nil {
+		return x.BotLeaves
+	}
+	return false
+}
+
+// TransferNumber is somebody who may be tried.
+type TransferNumber struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// E.164, or a SIP URI.
+	To string `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"`
+	// The target that the number is from: the transfer's, or one that stands in for it.
+	Target string `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
+	// How long the phone may ring.
+	RingTimeout *durationpb.Duration `protobuf:"bytes,3,opt,name=ring_timeout,json=ringTimeout,proto3" json:"ring_timeout,omitempty"`
+	// Daily's id of the purchased number to call from; empty is one that Daily chooses.
+	CallerId string `protobuf:"bytes,4,opt,name=caller_id,json=callerId,proto3" json:"caller_id,omitempty"`
+	// Numbers of one group are rung at once.
+	Group uint32 `protobuf:"varint,5,opt,name=group,proto3" json:"group,omitempty"`
+	// It was named in the request, not in the configuration.
+	Named         bool `protobuf:"varint,6,opt,name=named,proto3" json:"named,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferNumber) Reset() {
+	*x = TransferNumber{}
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferNumber) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferNumber) ProtoMessage() {}
+
+func (x *TransferNumber) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferNumber.ProtoReflect.Descriptor instead.
+func (*TransferNumber) Descriptor() ([]byte, []int) {
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *TransferNumber) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *TransferNumber) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *TransferNumber) GetRingTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.RingTimeout
+	}
+	return nil
+}
+
+func (x *TransferNumber) GetCallerId() string {
+	if x != nil {
+		return x.CallerId
+	}
+	return ""
+}
+
+func (x *TransferNumber) GetGroup() uint32 {
+	if x != nil {
+		return x.Group
+	}
+	return 0
+}
+
+func (x *TransferNumber) GetNamed() bool {
+	if x != nil {
+		return x.Named
+	}
+	return false
+}
+
+// TransferAnnounced: the transfer is executed from here on: the bot has spoken, or its time for that is over.
+type TransferAnnounced struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	N     uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	// It was the time that decided.
+	Late          bool `protobuf:"varint,2,opt,name=late,proto3" json:"late,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferAnnounced) Reset() {
+	*x = TransferAnnounced{}
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferAnnounced) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferAnnounced) ProtoMessage() {}
+
+func (x *TransferAnnounced) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferAnnounced.ProtoReflect.Descriptor instead.
+func (*TransferAnnounced) Descriptor() ([]byte, []int) {
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *TransferAnnounced) GetN() uint32 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+func (x *TransferAnnounced) GetLate() bool {
+	if x != nil {
+		return x.Late
+	}
+	return false
+}
+
+// TransferHeld: of a warm transfer, the caller hears the bot alone.
+type TransferHeld struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	N             uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
-	K             uint32                 `protobuf:"varint,2,opt,name=k,proto3" json:"k,omitempty"`
+	SessionId     string                 `protobuf:"bytes,2,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferHeld) Reset() {
+	*x = TransferHeld{}
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferHeld) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferHeld) ProtoMessage() {}
+
+func (x *TransferHeld) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferHeld.ProtoReflect.Descriptor instead.
+func (*TransferHeld) Descriptor() ([]byte, []int) {
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *TransferHeld) GetN() uint32 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+func (x *TransferHeld) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+// TransferStarting: number k of the transfer is about to be dialled; of a blind transfer or REFER, the caller is about to be
+// sent there.
+type TransferStarting struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	N     uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	K     uint32                 `protobuf:"varint,2,opt,name=k,proto3" json:"k,omitempty"`
+	Room  string                 `protobuf:"bytes,3,opt,name=room,proto3" json:"room,omitempty"`
+	// Of who is sent away.
+	SessionId     string `protobuf:"bytes,4,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TransferStarting) Reset() {
 	*x = TransferStarting{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[34]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2488,7 +2875,7 @@ func (x *TransferStarting) String() string {
 func (*TransferStarting) ProtoMessage() {}
 
 func (x *TransferStarting) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[34]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2501,7 +2888,7 @@ func (x *TransferStarting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferStarting.ProtoReflect.Descriptor instead.
 func (*TransferStarting) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{34}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *TransferStarting) GetN() uint32 {
@@ -2518,19 +2905,34 @@ func (x *TransferStarting) GetK() uint32 {
 	return 0
 }
 
-// TransferStarted: number k of the target is being dialled.
+func (x *TransferStarting) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+func (x *TransferStarting) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+// TransferStarted: Daily dials number k, or has taken the request to send the caller there.
 type TransferStarted struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	N             uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
-	K             uint32                 `protobuf:"varint,2,opt,name=k,proto3" json:"k,omitempty"`
-	SessionId     string                 `protobuf:"bytes,3,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	N     uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	K     uint32                 `protobuf:"varint,2,opt,name=k,proto3" json:"k,omitempty"`
+	// Of who is dialled.
+	SessionId     string `protobuf:"bytes,3,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TransferStarted) Reset() {
 	*x = TransferStarted{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[35]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2542,7 +2944,7 @@ func (x *TransferStarted) String() string {
 func (*TransferStarted) ProtoMessage() {}
 
 func (x *TransferStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[35]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2555,7 +2957,7 @@ func (x *TransferStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferStarted.ProtoReflect.Descriptor instead.
 func (*TransferStarted) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{35}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *TransferStarted) GetN() uint32 {
@@ -2579,8 +2981,8 @@ func (x *TransferStarted) GetSessionId() string {
 	return ""
 }
 
-// TransferAnswered: number k of the target has answered.
-type TransferAnswered struct {
+// TransferStopping: it has rung for long enough, and we are about to hang up. An answer that comes from here on is too late.
+type TransferStopping struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	N             uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
 	K             uint32                 `protobuf:"varint,2,opt,name=k,proto3" json:"k,omitempty"`
@@ -2588,9 +2990,63 @@ type TransferAnswered struct {
 	sizeCache     protoimpl.SizeCache
 }
 
+func (x *TransferStopping) Reset() {
+	*x = TransferStopping{}
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferStopping) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferStopping) ProtoMessage() {}
+
+func (x *TransferStopping) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferStopping.ProtoReflect.Descriptor instead.
+func (*TransferStopping) Descriptor() ([]byte, []int) {
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *TransferStopping) GetN() uint32 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+func (x *TransferStopping) GetK() uint32 {
+	if x != nil {
+		return x.K
+	}
+	return 0
+}
+
+// TransferAnswered: number k has answered, and is the one.
+type TransferAnswered struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	N             uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	K             uint32                 `protobuf:"varint,2,opt,name=k,proto3" json:"k,omitempty"`
+	SessionId     string                 `protobuf:"bytes,3,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
 func (x *TransferAnswered) Reset() {
 	*x = TransferAnswered{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[36]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2602,7 +3058,7 @@ func (x *TransferAnswered) String() string {
 func (*TransferAnswered) ProtoMessage() {}
 
 func (x *TransferAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[36]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2615,7 +3071,7 @@ func (x *TransferAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferAnswered.ProtoReflect.Descriptor instead.
 func (*TransferAnswered) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{36}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *TransferAnswered) GetN() uint32 {
@@ -2632,17 +3088,216 @@ func (x *TransferAnswered) GetK() uint32 {
 	return 0
 }
 
-// TransferCompleted: the caller talks to the target.
-type TransferCompleted struct {
+func (x *TransferAnswered) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+// TransferMissed: number k was not had.
+type TransferMissed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	N     uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	K     uint32                 `protobuf:"varint,2,opt,name=k,proto3" json:"k,omitempty"`
+	// One of a fixed list of words, such as no_answer.
+	Cause string `protobuf:"bytes,3,opt,name=cause,proto3" json:"cause,omitempty"`
+	// In Daily's words, where it said something.
+	Detail        string `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferMissed) Reset() {
+	*x = TransferMissed{}
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferMissed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferMissed) ProtoMessage() {}
+
+func (x *TransferMissed) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferMissed.ProtoReflect.Descriptor instead.
+func (*TransferMissed) Descriptor() ([]byte, []int) {
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *TransferMissed) GetN() uint32 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+func (x *TransferMissed) GetK() uint32 {
+	if x != nil {
+		return x.K
+	}
+	return 0
+}
+
+func (x *TransferMissed) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *TransferMissed) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+// TransferBriefing: of a warm transfer, the caller hears nobody, and the bot may tell the summary.
+type TransferBriefing struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	N             uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
+func (x *TransferBriefing) Reset() {
+	*x = TransferBriefing{}
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferBriefing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferBriefing) ProtoMessage() {}
+
+func (x *TransferBriefing) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferBriefing.ProtoReflect.Descriptor instead.
+func (*TransferBriefing) Descriptor() ([]byte, []int) {
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *TransferBriefing) GetN() uint32 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+// TransferBriefed: the person who was called knows what it is about, and takes the caller or declines.
+type TransferBriefed struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	N        uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	Declined bool                   `protobuf:"varint,2,opt,name=declined,proto3" json:"declined,omitempty"`
+	Detail   string                 `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	// It was the time, or the loss of the bot, that decided.
+	Late          bool `protobuf:"varint,4,opt,name=late,proto3" json:"late,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferBriefed) Reset() {
+	*x = TransferBriefed{}
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferBriefed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferBriefed) ProtoMessage() {}
+
+func (x *TransferBriefed) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferBriefed.ProtoReflect.Descriptor instead.
+func (*TransferBriefed) Descriptor() ([]byte, []int) {
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *TransferBriefed) GetN() uint32 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+func (x *TransferBriefed) GetDeclined() bool {
+	if x != nil {
+		return x.Declined
+	}
+	return false
+}
+
+func (x *TransferBriefed) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *TransferBriefed) GetLate() bool {
+	if x != nil {
+		return x.Late
+	}
+	return false
+}
+
+// TransferCompleted: the caller and number k hear one another; or the caller is on the way there, and what becomes of that
+// is Daily's.
+type TransferCompleted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	N     uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	K     uint32                 `protobuf:"varint,2,opt,name=k,proto3" json:"k,omitempty"`
+	// The caller has left the room: a blind transfer, or a REFER.
+	Moved bool `protobuf:"varint,3,opt,name=moved,proto3" json:"moved,omitempty"`
+	// What Daily has told of that last, such as answered.
+	Told          string `protobuf:"bytes,4,opt,name=told,proto3" json:"told,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
 func (x *TransferCompleted) Reset() {
 	*x = TransferCompleted{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[37]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2654,7 +3309,7 @@ func (x *TransferCompleted) String() string {
 func (*TransferCompleted) ProtoMessage() {}
 
 func (x *TransferCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[37]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2667,7 +3322,7 @@ func (x *TransferCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferCompleted.ProtoReflect.Descriptor instead.
 func (*TransferCompleted) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{37}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *TransferCompleted) GetN() uint32 {
@@ -2677,18 +3332,42 @@ func (x *TransferCompleted) GetN() uint32 {
 	return 0
 }
 
-// TransferFailed: nobody could be had; the caller is back with the bot.
+func (x *TransferCompleted) GetK() uint32 {
+	if x != nil {
+		return x.K
+	}
+	return 0
+}
+
+func (x *TransferCompleted) GetMoved() bool {
+	if x != nil {
+		return x.Moved
+	}
+	return false
+}
+
+func (x *TransferCompleted) GetTold() string {
+	if x != nil {
+		return x.Told
+	}
+	return ""
+}
+
+// TransferFailed: nobody could be had, and the caller is back with the bot.
 type TransferFailed struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	N             uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	N     uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	// One of a fixed list of words, such as no_answer.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// For people.
+	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TransferFailed) Reset() {
 	*x = TransferFailed{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[38]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2700,7 +3379,7 @@ func (x *TransferFailed) String() string {
 func (*TransferFailed) ProtoMessage() {}
 
 func (x *TransferFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[38]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2713,7 +3392,7 @@ func (x *TransferFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferFailed.ProtoReflect.Descriptor instead.
 func (*TransferFailed) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{38}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *TransferFailed) GetN() uint32 {
@@ -2730,18 +3409,27 @@ func (x *TransferFailed) GetReason() string {
 	return ""
 }
 
-// TransferCancelled: the transfer was taken back before it was done.
+func (x *TransferFailed) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+// TransferCancelled: the transfer was taken back before it was done, or the caller has hung up.
 type TransferCancelled struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	N             uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	N     uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	// cancelled, caller_hung_up or call_ended.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TransferCancelled) Reset() {
 	*x = TransferCancelled{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[39]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2753,7 +3441,7 @@ func (x *TransferCancelled) String() string {
 func (*TransferCancelled) ProtoMessage() {}
 
 func (x *TransferCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[39]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2766,7 +3454,7 @@ func (x *TransferCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferCancelled.ProtoReflect.Descriptor instead.
 func (*TransferCancelled) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{39}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *TransferCancelled) GetN() uint32 {
@@ -2779,6 +3467,13 @@ func (x *TransferCancelled) GetN() uint32 {
 func (x *TransferCancelled) GetReason() string {
 	if x != nil {
 		return x.Reason
+	}
+	return ""
+}
+
+func (x *TransferCancelled) GetDetail() string {
+	if x != nil {
+		return x.Detail
 	}
 	return ""
 }
@@ -2798,7 +3493,7 @@ type EndRequested struct {
 
 func (x *EndRequested) Reset() {
 	*x = EndRequested{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[40]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2810,7 +3505,7 @@ func (x *EndRequested) String() string {
 func (*EndRequested) ProtoMessage() {}
 
 func (x *EndRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[40]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2823,7 +3518,7 @@ func (x *EndRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndRequested.ProtoReflect.Descriptor instead.
 func (*EndRequested) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{40}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *EndRequested) GetReason() string {
@@ -2861,7 +3556,7 @@ type CallEnded struct {
 
 func (x *CallEnded) Reset() {
 	*x = CallEnded{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[41]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2873,7 +3568,7 @@ func (x *CallEnded) String() string {
 func (*CallEnded) ProtoMessage() {}
 
 func (x *CallEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[41]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2886,7 +3581,7 @@ func (x *CallEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallEnded.ProtoReflect.Descriptor instead.
 func (*CallEnded) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{41}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *CallEnded) GetOutcome() Outcome {
@@ -2914,7 +3609,7 @@ var File_trunkline_call_v1_events_proto protoreflect.FileDescriptor
 
 const file_trunkline_call_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1etrunkline/call/v1/events.proto\x12\x11trunkline.call.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctrunkline/call/v1/rule.proto\"\xc3\x03\n" +
+	"\x1etrunkline/call/v1/events.proto\x12\x11trunkline.call.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctrunkline/call/v1/rule.proto\"\xdf\x03\n" +
 	"\fCallReceived\x12\x1f\n" +
 	"\vcall_domain\x18\x01 \x01(\tR\n" +
 	"callDomain\x12\"\n" +
@@ -2926,7 +3621,9 @@ const file_trunkline_call_v1_events_proto_rawDesc = "" +
 	"\x05agent\x18\x06 \x01(\tR\x05agent\x12\x14\n" +
 	"\x05route\x18\a \x01(\tR\x05route\x12>\n" +
 	"\ranswer_budget\x18\b \x01(\v2\x19.google.protobuf.DurationR\fanswerBudget\x12<\n" +
-	"\fmax_duration\x18\t \x01(\v2\x19.google.protobuf.DurationR\vmaxDuration\x1a=\n" +
+	"\fmax_duration\x18\t \x01(\v2\x19.google.protobuf.DurationR\vmaxDuration\x12\x1a\n" +
+	"\boverflow\x18\n" +
+	" \x01(\tR\boverflow\x1a=\n" +
 	"\x0fSipHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:\x0f\x8a\xe7\x18\v\n" +
@@ -2975,12 +3672,13 @@ const file_trunkline_call_v1_events_proto_rawDesc = "" +
 	"\x10room-provisioner\x10\x04\x1a\aattempt\">\n" +
 	"\fRoomReleased\x12\x14\n" +
 	"\x05rooms\x18\x01 \x03(\tR\x05rooms:\x18\x8a\xe7\x18\x14\n" +
-	"\x10room-provisioner\x10\x04\"|\n" +
+	"\x10room-provisioner\x10\x04\"\x95\x01\n" +
 	"\aLegSeen\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x12\n" +
 	"\x04room\x18\x02 \x01(\tR\x04room\x12\x18\n" +
-	"\aattempt\x18\x03 \x01(\rR\aattempt:$\x8a\xe7\x18 \n" +
+	"\aattempt\x18\x03 \x01(\rR\aattempt\x12\x17\n" +
+	"\auser_id\x18\x04 \x01(\tR\x06userId:$\x8a\xe7\x18 \n" +
 	"\x10room-provisioner\x10\x01\x1a\n" +
 	"session_id\"|\n" +
 	"\aLegLost\x12\x1d\n" +
@@ -3038,37 +3736,45 @@ const file_trunkline_call_v1_events_proto_rawDesc = "" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x12\n" +
 	"\x04room\x18\x02 \x01(\tR\x04room\x12!\n" +
 	"\fsip_endpoint\x18\x03 \x01(\tR\vsipEndpoint:\x18\x8a\xe7\x18\x14\n" +
-	"\aingress\x10\x01\x1a\aattempt\"\xa4\x01\n" +
+	"\aingress\x10\x01\x1a\aattempt\"\xd7\x01\n" +
 	"\fLegConnected\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x12\n" +
 	"\x04room\x18\x02 \x01(\tR\x04room\x12\x18\n" +
 	"\aattempt\x18\x03 \x01(\rR\aattempt\x12*\n" +
-	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at:\x1b\x8a\xe7\x18\x17\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x17\n" +
+	"\auser_id\x18\x05 \x01(\tR\x06userId\x12\x18\n" +
+	"\adialled\x18\x06 \x01(\bR\adialled:\x1b\x8a\xe7\x18\x17\n" +
 	"\aingress\x10\x01\x1a\n" +
-	"session_id\"\xa3\x01\n" +
+	"session_id\"\xd6\x01\n" +
 	"\vLegAnswered\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x12\n" +
 	"\x04room\x18\x02 \x01(\tR\x04room\x12\x18\n" +
 	"\aattempt\x18\x03 \x01(\rR\aattempt\x12*\n" +
-	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at:\x1b\x8a\xe7\x18\x17\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x17\n" +
+	"\auser_id\x18\x05 \x01(\tR\x06userId\x12\x18\n" +
+	"\adialled\x18\x06 \x01(\bR\adialled:\x1b\x8a\xe7\x18\x17\n" +
 	"\aingress\x10\x01\x1a\n" +
-	"session_id\"\x8d\x01\n" +
+	"session_id\"\xc0\x01\n" +
 	"\tLegFailed\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x12\n" +
 	"\x04room\x18\x02 \x01(\tR\x04room\x12\x18\n" +
 	"\aattempt\x18\x03 \x01(\rR\aattempt\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason:\x1b\x8a\xe7\x18\x17\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x17\n" +
+	"\auser_id\x18\x05 \x01(\tR\x06userId\x12\x18\n" +
+	"\adialled\x18\x06 \x01(\bR\adialled:\x1b\x8a\xe7\x18\x17\n" +
 	"\aingress\x10\x01\x1a\n" +
-	"session_id\"\xa0\x01\n" +
+	"session_id\"\xd3\x01\n" +
 	"\bLegEnded\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x12\n" +
 	"\x04room\x18\x02 \x01(\tR\x04room\x12\x18\n" +
 	"\aattempt\x18\x03 \x01(\rR\aattempt\x12*\n" +
-	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at:\x1b\x8a\xe7\x18\x17\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x17\n" +
+	"\auser_id\x18\x05 \x01(\tR\x06userId\x12\x18\n" +
+	"\adialled\x18\x06 \x01(\bR\adialled:\x1b\x8a\xe7\x18\x17\n" +
 	"\aingress\x10\x01\x1a\n" +
 	"session_id\"\x8a\x01\n" +
 	"\vLegTransfer\x12\x1d\n" +
@@ -3128,15 +3834,47 @@ const file_trunkline_call_v1_events_proto_rawDesc = "" +
 	"\fcall-control\x10\x02\x1a\aattempt\"J\n" +
 	"\x0eVoicemailHeard\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt:\x1e\x8a\xe7\x18\x1a\n" +
-	"\rbot-scheduler\x10\x01\x1a\aattempt\"j\n" +
+	"\rbot-scheduler\x10\x01\x1a\aattempt\"\x98\x04\n" +
 	"\x11TransferRequested\x12\f\n" +
 	"\x01n\x18\x01 \x01(\rR\x01n\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x12\x12\n" +
-	"\x04mode\x18\x03 \x01(\tR\x04mode:\x1b\x8a\xe7\x18\x17\n" +
-	"\x10transfer-service\x10\x02\x1a\x01n\"N\n" +
+	"\x04mode\x18\x03 \x01(\tR\x04mode\x12'\n" +
+	"\x0fidempotency_key\x18\x04 \x01(\tR\x0eidempotencyKey\x12\x16\n" +
+	"\x06digest\x18\x05 \x01(\fR\x06digest\x12!\n" +
+	"\frequested_by\x18\x06 \x01(\tR\vrequestedBy\x12\x18\n" +
+	"\asummary\x18\a \x01(\tR\asummary\x12\"\n" +
+	"\fannouncement\x18\b \x01(\tR\fannouncement\x12;\n" +
+	"\anumbers\x18\t \x03(\v2!.trunkline.call.v1.TransferNumberR\anumbers\x12B\n" +
+	"\x0fannounce_within\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\x0eannounceWithin\x12<\n" +
+	"\fbrief_within\x18\v \x01(\v2\x19.google.protobuf.DurationR\vbriefWithin\x12\x12\n" +
+	"\x04ends\x18\f \x01(\bR\x04ends\x12\x18\n" +
+	"\amessage\x18\r \x01(\tR\amessage\x12\x1d\n" +
+	"\n" +
+	"bot_leaves\x18\x0e \x01(\bR\tbotLeaves:\x1b\x8a\xe7\x18\x17\n" +
+	"\x10transfer-service\x10\x02\x1a\x01n\"\xbf\x01\n" +
+	"\x0eTransferNumber\x12\x0e\n" +
+	"\x02to\x18\x01 \x01(\tR\x02to\x12\x16\n" +
+	"\x06target\x18\x02 \x01(\tR\x06target\x12<\n" +
+	"\fring_timeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\vringTimeout\x12\x1b\n" +
+	"\tcaller_id\x18\x04 \x01(\tR\bcallerId\x12\x14\n" +
+	"\x05group\x18\x05 \x01(\rR\x05group\x12\x14\n" +
+	"\x05named\x18\x06 \x01(\bR\x05named\"R\n" +
+	"\x11TransferAnnounced\x12\f\n" +
+	"\x01n\x18\x01 \x01(\rR\x01n\x12\x12\n" +
+	"\x04late\x18\x02 \x01(\bR\x04late:\x1b\x8a\xe7\x18\x17\n" +
+	"\x10transfer-service\x10\x02\x1a\x01n\"X\n" +
+	"\fTransferHeld\x12\f\n" +
+	"\x01n\x18\x01 \x01(\rR\x01n\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x02 \x01(\tR\tsessionId:\x1b\x8a\xe7\x18\x17\n" +
+	"\x10transfer-service\x10\x04\x1a\x01n\"\x81\x01\n" +
 	"\x10TransferStarting\x12\f\n" +
 	"\x01n\x18\x01 \x01(\rR\x01n\x12\f\n" +
-	"\x01k\x18\x02 \x01(\rR\x01k:\x1e\x8a\xe7\x18\x1a\n" +
+	"\x01k\x18\x02 \x01(\rR\x01k\x12\x12\n" +
+	"\x04room\x18\x03 \x01(\tR\x04room\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x04 \x01(\tR\tsessionId:\x1e\x8a\xe7\x18\x1a\n" +
 	"\x10transfer-service\x10\x03\x1a\x01n\x1a\x01k\"l\n" +
 	"\x0fTransferStarted\x12\f\n" +
 	"\x01n\x18\x01 \x01(\rR\x01n\x12\f\n" +
@@ -3144,21 +3882,47 @@ const file_trunkline_call_v1_events_proto_rawDesc = "" +
 	"\n" +
 	"session_id\x18\x03 \x01(\tR\tsessionId:\x1e\x8a\xe7\x18\x1a\n" +
 	"\x10transfer-service\x10\x04\x1a\x01n\x1a\x01k\"N\n" +
-	"\x10TransferAnswered\x12\f\n" +
+	"\x10TransferStopping\x12\f\n" +
 	"\x01n\x18\x01 \x01(\rR\x01n\x12\f\n" +
 	"\x01k\x18\x02 \x01(\rR\x01k:\x1e\x8a\xe7\x18\x1a\n" +
-	"\x10transfer-service\x10\x04\x1a\x01n\x1a\x01k\">\n" +
-	"\x11TransferCompleted\x12\f\n" +
+	"\x10transfer-service\x10\x03\x1a\x01n\x1a\x01k\"m\n" +
+	"\x10TransferAnswered\x12\f\n" +
+	"\x01n\x18\x01 \x01(\rR\x01n\x12\f\n" +
+	"\x01k\x18\x02 \x01(\rR\x01k\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x03 \x01(\tR\tsessionId:\x1e\x8a\xe7\x18\x1a\n" +
+	"\x10transfer-service\x10\x02\x1a\x01n\x1a\x01k\"z\n" +
+	"\x0eTransferMissed\x12\f\n" +
+	"\x01n\x18\x01 \x01(\rR\x01n\x12\f\n" +
+	"\x01k\x18\x02 \x01(\rR\x01k\x12\x14\n" +
+	"\x05cause\x18\x03 \x01(\tR\x05cause\x12\x16\n" +
+	"\x06detail\x18\x04 \x01(\tR\x06detail:\x1e\x8a\xe7\x18\x1a\n" +
+	"\x10transfer-service\x10\x02\x1a\x01n\x1a\x01k\"=\n" +
+	"\x10TransferBriefing\x12\f\n" +
 	"\x01n\x18\x01 \x01(\rR\x01n:\x1b\x8a\xe7\x18\x17\n" +
-	"\x10transfer-service\x10\x04\x1a\x01n\"S\n" +
+	"\x10transfer-service\x10\x04\x1a\x01n\"\x84\x01\n" +
+	"\x0fTransferBriefed\x12\f\n" +
+	"\x01n\x18\x01 \x01(\rR\x01n\x12\x1a\n" +
+	"\bdeclined\x18\x02 \x01(\bR\bdeclined\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\x12\x12\n" +
+	"\x04late\x18\x04 \x01(\bR\x04late:\x1b\x8a\xe7\x18\x17\n" +
+	"\x10transfer-service\x10\x02\x1a\x01n\"v\n" +
+	"\x11TransferCompleted\x12\f\n" +
+	"\x01n\x18\x01 \x01(\rR\x01n\x12\f\n" +
+	"\x01k\x18\x02 \x01(\rR\x01k\x12\x14\n" +
+	"\x05moved\x18\x03 \x01(\bR\x05moved\x12\x12\n" +
+	"\x04told\x18\x04 \x01(\tR\x04told:\x1b\x8a\xe7\x18\x17\n" +
+	"\x10transfer-service\x10\x02\x1a\x01n\"k\n" +
 	"\x0eTransferFailed\x12\f\n" +
 	"\x01n\x18\x01 \x01(\rR\x01n\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason:\x1b\x8a\xe7\x18\x17\n" +
-	"\x10transfer-service\x10\x04\x1a\x01n\"V\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail:\x1b\x8a\xe7\x18\x17\n" +
+	"\x10transfer-service\x10\x02\x1a\x01n\"n\n" +
 	"\x11TransferCancelled\x12\f\n" +
 	"\x01n\x18\x01 \x01(\rR\x01n\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason:\x1b\x8a\xe7\x18\x17\n" +
-	"\x10transfer-service\x10\x04\x1a\x01n\"\x8a\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail:\x1b\x8a\xe7\x18\x17\n" +
+	"\x10transfer-service\x10\x02\x1a\x01n\"\x8a\x01\n" +
 	"\fEndRequested\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x18\n" +
@@ -3204,7 +3968,7 @@ func file_trunkline_call_v1_events_proto_rawDescGZIP() []byte {
 }
 
 var file_trunkline_call_v1_events_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_trunkline_call_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_trunkline_call_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_trunkline_call_v1_events_proto_goTypes = []any{
 	(Place)(0),                    // 0: trunkline.call.v1.Place
 	(Sign)(0),                     // 1: trunkline.call.v1.Sign
@@ -3243,43 +4007,54 @@ var file_trunkline_call_v1_events_proto_goTypes = []any{
 	(*DialFailed)(nil),            // 34: trunkline.call.v1.DialFailed
 	(*VoicemailHeard)(nil),        // 35: trunkline.call.v1.VoicemailHeard
 	(*TransferRequested)(nil),     // 36: trunkline.call.v1.TransferRequested
-	(*TransferStarting)(nil),      // 37: trunkline.call.v1.TransferStarting
-	(*TransferStarted)(nil),       // 38: trunkline.call.v1.TransferStarted
-	(*TransferAnswered)(nil),      // 39: trunkline.call.v1.TransferAnswered
-	(*TransferCompleted)(nil),     // 40: trunkline.call.v1.TransferCompleted
-	(*TransferFailed)(nil),        // 41: trunkline.call.v1.TransferFailed
-	(*TransferCancelled)(nil),     // 42: trunkline.call.v1.TransferCancelled
-	(*EndRequested)(nil),          // 43: trunkline.call.v1.EndRequested
-	(*CallEnded)(nil),             // 44: trunkline.call.v1.CallEnded
-	nil,                           // 45: trunkline.call.v1.CallReceived.SipHeadersEntry
-	(*durationpb.Duration)(nil),   // 46: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 47: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),       // 48: google.protobuf.Struct
+	(*TransferNumber)(nil),        // 37: trunkline.call.v1.TransferNumber
+	(*TransferAnnounced)(nil),     // 38: trunkline.call.v1.TransferAnnounced
+	(*TransferHeld)(nil),          // 39: trunkline.call.v1.TransferHeld
+	(*TransferStarting)(nil),      // 40: trunkline.call.v1.TransferStarting
+	(*TransferStarted)(nil),       // 41: trunkline.call.v1.TransferStarted
+	(*TransferStopping)(nil),      // 42: trunkline.call.v1.TransferStopping
+	(*TransferAnswered)(nil),      // 43: trunkline.call.v1.TransferAnswered
+	(*TransferMissed)(nil),        // 44: trunkline.call.v1.TransferMissed
+	(*TransferBriefing)(nil),      // 45: trunkline.call.v1.TransferBriefing
+	(*TransferBriefed)(nil),       // 46: trunkline.call.v1.TransferBriefed
+	(*TransferCompleted)(nil),     // 47: trunkline.call.v1.TransferCompleted
+	(*TransferFailed)(nil),        // 48: trunkline.call.v1.TransferFailed
+	(*TransferCancelled)(nil),     // 49: trunkline.call.v1.TransferCancelled
+	(*EndRequested)(nil),          // 50: trunkline.call.v1.EndRequested
+	(*CallEnded)(nil),             // 51: trunkline.call.v1.CallEnded
+	nil,                           // 52: trunkline.call.v1.CallReceived.SipHeadersEntry
+	(*durationpb.Duration)(nil),   // 53: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 54: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),       // 55: google.protobuf.Struct
 }
 var file_trunkline_call_v1_events_proto_depIdxs = []int32{
-	45, // 0: trunkline.call.v1.CallReceived.sip_headers:type_name -> trunkline.call.v1.CallReceived.SipHeadersEntry
-	46, // 1: trunkline.call.v1.CallReceived.answer_budget:type_name -> google.protobuf.Duration
-	46, // 2: trunkline.call.v1.CallReceived.max_duration:type_name -> google.protobuf.Duration
-	47, // 3: trunkline.call.v1.CallRequested.not_before:type_name -> google.protobuf.Timestamp
-	47, // 4: trunkline.call.v1.CallRequested.not_after:type_name -> google.protobuf.Timestamp
-	46, // 5: trunkline.call.v1.CallRequested.max_duration:type_name -> google.protobuf.Duration
-	46, // 6: trunkline.call.v1.CallRequested.ring_timeout:type_name -> google.protobuf.Duration
-	46, // 7: trunkline.call.v1.CallRequested.answer_budget:type_name -> google.protobuf.Duration
+	52, // 0: trunkline.call.v1.CallReceived.sip_headers:type_name -> trunkline.call.v1.CallReceived.SipHeadersEntry
+	53, // 1: trunkline.call.v1.CallReceived.answer_budget:type_name -> google.protobuf.Duration
+	53, // 2: trunkline.call.v1.CallReceived.max_duration:type_name -> google.protobuf.Duration
+	54, // 3: trunkline.call.v1.CallRequested.not_before:type_name -> google.protobuf.Timestamp
+	54, // 4: trunkline.call.v1.CallRequested.not_after:type_name -> google.protobuf.Timestamp
+	53, // 5: trunkline.call.v1.CallRequested.max_duration:type_name -> google.protobuf.Duration
+	53, // 6: trunkline.call.v1.CallRequested.ring_timeout:type_name -> google.protobuf.Duration
+	53, // 7: trunkline.call.v1.CallRequested.answer_budget:type_name -> google.protobuf.Duration
 	5,  // 8: trunkline.call.v1.CallRequested.retries:type_name -> trunkline.call.v1.Retry
-	48, // 9: trunkline.call.v1.CallRequested.metadata:type_name -> google.protobuf.Struct
-	46, // 10: trunkline.call.v1.Retry.delay:type_name -> google.protobuf.Duration
+	55, // 9: trunkline.call.v1.CallRequested.metadata:type_name -> google.protobuf.Struct
+	53, // 10: trunkline.call.v1.Retry.delay:type_name -> google.protobuf.Duration
 	0,  // 11: trunkline.call.v1.AttemptRequested.place:type_name -> trunkline.call.v1.Place
-	47, // 12: trunkline.call.v1.RoomReady.expires:type_name -> google.protobuf.Timestamp
+	54, // 12: trunkline.call.v1.RoomReady.expires:type_name -> google.protobuf.Timestamp
 	1,  // 13: trunkline.call.v1.BotReady.sign:type_name -> trunkline.call.v1.Sign
-	47, // 14: trunkline.call.v1.LegConnected.at:type_name -> google.protobuf.Timestamp
-	47, // 15: trunkline.call.v1.LegAnswered.at:type_name -> google.protobuf.Timestamp
-	47, // 16: trunkline.call.v1.LegEnded.at:type_name -> google.protobuf.Timestamp
-	2,  // 17: trunkline.call.v1.CallEnded.outcome:type_name -> trunkline.call.v1.Outcome
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	54, // 14: trunkline.call.v1.LegConnected.at:type_name -> google.protobuf.Timestamp
+	54, // 15: trunkline.call.v1.LegAnswered.at:type_name -> google.protobuf.Timestamp
+	54, // 16: trunkline.call.v1.LegEnded.at:type_name -> google.protobuf.Timestamp
+	37, // 17: trunkline.call.v1.TransferRequested.numbers:type_name -> trunkline.call.v1.TransferNumber
+	53, // 18: trunkline.call.v1.TransferRequested.announce_within:type_name -> google.protobuf.Duration
+	53, // 19: trunkline.call.v1.TransferRequested.brief_within:type_name -> google.protobuf.Duration
+	53, // 20: trunkline.call.v1.TransferNumber.ring_timeout:type_name -> google.protobuf.Duration
+	2,  // 21: trunkline.call.v1.CallEnded.outcome:type_name -> trunkline.call.v1.Outcome
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_trunkline_call_v1_events_proto_init() }
@@ -3294,7 +4069,7 @@ func file_trunkline_call_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_trunkline_call_v1_events_proto_rawDesc), len(file_trunkline_call_v1_events_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   43,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

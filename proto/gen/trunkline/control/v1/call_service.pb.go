@@ -1373,6 +1373,167 @@ func (x *ExplainPolicyResponse) GetVerdicts() []*Verdict {
 	return nil
 }
 
+type AdmitLegRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The call's id.
+	Call string `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	// The leg: number k of the call's transfer n.
+	N uint32 `protobuf:"varint,2,opt,name=n,proto3" json:"n,omitempty"`
+	K uint32 `protobuf:"varint,3,opt,name=k,proto3" json:"k,omitempty"`
+	// E.164, or a SIP URI, to which the rules for numbers do not apply.
+	To string `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
+	// The number is a configured target's. It has hours of its own, and may be called as often as callers need it: neither
+	// the rule of hours nor that of how often a number is called applies.
+	Target bool `protobuf:"varint,5,opt,name=target,proto3" json:"target,omitempty"`
+	// It was asked for before, and told to wait until now.
+	Waited        bool `protobuf:"varint,6,opt,name=waited,proto3" json:"waited,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdmitLegRequest) Reset() {
+	*x = AdmitLegRequest{}
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdmitLegRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdmitLegRequest) ProtoMessage() {}
+
+func (x *AdmitLegRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdmitLegRequest.ProtoReflect.Descriptor instead.
+func (*AdmitLegRequest) Descriptor() ([]byte, []int) {
+	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *AdmitLegRequest) GetCall() string {
+	if x != nil {
+		return x.Call
+	}
+	return ""
+}
+
+func (x *AdmitLegRequest) GetN() uint32 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+func (x *AdmitLegRequest) GetK() uint32 {
+	if x != nil {
+		return x.K
+	}
+	return 0
+}
+
+func (x *AdmitLegRequest) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *AdmitLegRequest) GetTarget() bool {
+	if x != nil {
+		return x.Target
+	}
+	return false
+}
+
+func (x *AdmitLegRequest) GetWaited() bool {
+	if x != nil {
+		return x.Waited
+	}
+	return false
+}
+
+type AdmitLegResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Decision Decision               `protobuf:"varint,1,opt,name=decision,proto3,enum=trunkline.control.v1.Decision" json:"decision,omitempty"`
+	// The rule that does not allow the leg; empty if it is allowed.
+	Rule string `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
+	// For people.
+	Detail string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	// Of a wait: when to ask again.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdmitLegResponse) Reset() {
+	*x = AdmitLegResponse{}
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdmitLegResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdmitLegResponse) ProtoMessage() {}
+
+func (x *AdmitLegResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdmitLegResponse.ProtoReflect.Descriptor instead.
+func (*AdmitLegResponse) Descriptor() ([]byte, []int) {
+	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *AdmitLegResponse) GetDecision() Decision {
+	if x != nil {
+		return x.Decision
+	}
+	return Decision_DECISION_UNSPECIFIED
+}
+
+func (x *AdmitLegResponse) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *AdmitLegResponse) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *AdmitLegResponse) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
 // Verdict is what one rule says.
 type Verdict struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -1388,7 +1549,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[16]
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1400,7 +1561,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[16]
+	mi := &file_trunkline_control_v1_call_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1413,7 +1574,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{16}
+	return file_trunkline_control_v1_call_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Verdict) GetRule() string {
@@ -1545,7 +1706,20 @@ const file_trunkline_control_v1_call_service_proto_rawDesc = "" +
 	"\x15ExplainPolicyResponse\x12:\n" +
 	"\bdecision\x18\x01 \x01(\x0e2\x1e.trunkline.control.v1.DecisionR\bdecision\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x129\n" +
-	"\bverdicts\x18\x03 \x03(\v2\x1d.trunkline.control.v1.VerdictR\bverdicts\"\xa3\x01\n" +
+	"\bverdicts\x18\x03 \x03(\v2\x1d.trunkline.control.v1.VerdictR\bverdicts\"\xb6\x01\n" +
+	"\x0fAdmitLegRequest\x12)\n" +
+	"\x04call\x18\x01 \x01(\tB\x15\xbaH\x12r\x102\x0e^[a-z2-7]{26}$R\x04call\x12\x15\n" +
+	"\x01n\x18\x02 \x01(\rB\a\xbaH\x04*\x02(\x01R\x01n\x12\x15\n" +
+	"\x01k\x18\x03 \x01(\rB\a\xbaH\x04*\x02(\x01R\x01k\x12\x1a\n" +
+	"\x02to\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\x02to\x12\x16\n" +
+	"\x06target\x18\x05 \x01(\bR\x06target\x12\x16\n" +
+	"\x06waited\x18\x06 \x01(\bR\x06waited\"\xac\x01\n" +
+	"\x10AdmitLegResponse\x12:\n" +
+	"\bdecision\x18\x01 \x01(\x0e2\x1e.trunkline.control.v1.DecisionR\bdecision\x12\x12\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\x120\n" +
+	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xa3\x01\n" +
 	"\aVerdict\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12:\n" +
 	"\bdecision\x18\x02 \x01(\x0e2\x1e.trunkline.control.v1.DecisionR\bdecision\x12\x16\n" +
@@ -1567,7 +1741,7 @@ const file_trunkline_control_v1_call_service_proto_rawDesc = "" +
 	"\x14DECISION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eDECISION_ALLOW\x10\x01\x12\x11\n" +
 	"\rDECISION_WAIT\x10\x02\x12\x13\n" +
-	"\x0fDECISION_REFUSE\x10\x032\xb1\x05\n" +
+	"\x0fDECISION_REFUSE\x10\x032\x9a\x06\n" +
 	"\vCallService\x12m\n" +
 	"\tStartCall\x12&.trunkline.control.v1.StartCallRequest\x1a'.trunkline.control.v1.StartCallResponse\"\x0f\x92\xe7\x18\vcalls:write\x12g\n" +
 	"\aEndCall\x12$.trunkline.control.v1.EndCallRequest\x1a%.trunkline.control.v1.EndCallResponse\"\x0f\x92\xe7\x18\vcalls:write\x12i\n" +
@@ -1577,7 +1751,8 @@ const file_trunkline_control_v1_call_service_proto_rawDesc = "" +
 	"calls:read\x90\x02\x01\x12q\n" +
 	"\n" +
 	"WatchCalls\x12'.trunkline.control.v1.WatchCallsRequest\x1a(.trunkline.control.v1.WatchCallsResponse\"\x0e\x92\xe7\x18\n" +
-	"calls:read0\x01\x12{\n" +
+	"calls:read0\x01\x12g\n" +
+	"\bAdmitLeg\x12%.trunkline.control.v1.AdmitLegRequest\x1a&.trunkline.control.v1.AdmitLegResponse\"\f\x92\xe7\x18\binternal\x12{\n" +
 	"\rExplainPolicy\x12*.trunkline.control.v1.ExplainPolicyRequest\x1a+.trunkline.control.v1.ExplainPolicyResponse\"\x11\x92\xe7\x18\n" +
 	"calls:read\x90\x02\x01BIZGgithub.com/trunkline/trunkline/proto/gen/trunkline/control/v1;controlv1b\x06proto3"
 
@@ -1594,7 +1769,7 @@ func file_trunkline_control_v1_call_service_proto_rawDescGZIP() []byte {
 }
 
 var file_trunkline_control_v1_call_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_trunkline_control_v1_call_service_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_trunkline_control_v1_call_service_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_trunkline_control_v1_call_service_proto_goTypes = []any{
 	(State)(0),                    // 0: trunkline.control.v1.State
 	(Direction)(0),                // 1: trunkline.control.v1.Direction
@@ -1615,66 +1790,72 @@ var file_trunkline_control_v1_call_service_proto_goTypes = []any{
 	(*WatchCallsResponse)(nil),    // 16: trunkline.control.v1.WatchCallsResponse
 	(*ExplainPolicyRequest)(nil),  // 17: trunkline.control.v1.ExplainPolicyRequest
 	(*ExplainPolicyResponse)(nil), // 18: trunkline.control.v1.ExplainPolicyResponse
-	(*Verdict)(nil),               // 19: trunkline.control.v1.Verdict
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
-	(v1.Outcome)(0),               // 21: trunkline.call.v1.Outcome
-	(*structpb.Struct)(nil),       // 22: google.protobuf.Struct
-	(*anypb.Any)(nil),             // 23: google.protobuf.Any
-	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
+	(*AdmitLegRequest)(nil),       // 19: trunkline.control.v1.AdmitLegRequest
+	(*AdmitLegResponse)(nil),      // 20: trunkline.control.v1.AdmitLegResponse
+	(*Verdict)(nil),               // 21: trunkline.control.v1.Verdict
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(v1.Outcome)(0),               // 23: trunkline.call.v1.Outcome
+	(*structpb.Struct)(nil),       // 24: google.protobuf.Struct
+	(*anypb.Any)(nil),             // 25: google.protobuf.Any
+	(*durationpb.Duration)(nil),   // 26: google.protobuf.Duration
 }
 var file_trunkline_control_v1_call_service_proto_depIdxs = []int32{
 	0,  // 0: trunkline.control.v1.Call.state:type_name -> trunkline.control.v1.State
-	20, // 1: trunkline.control.v1.Call.received:type_name -> google.protobuf.Timestamp
-	20, // 2: trunkline.control.v1.Call.connected:type_name -> google.protobuf.Timestamp
-	20, // 3: trunkline.control.v1.Call.ended:type_name -> google.protobuf.Timestamp
-	21, // 4: trunkline.control.v1.Call.outcome:type_name -> trunkline.call.v1.Outcome
+	22, // 1: trunkline.control.v1.Call.received:type_name -> google.protobuf.Timestamp
+	22, // 2: trunkline.control.v1.Call.connected:type_name -> google.protobuf.Timestamp
+	22, // 3: trunkline.control.v1.Call.ended:type_name -> google.protobuf.Timestamp
+	23, // 4: trunkline.control.v1.Call.outcome:type_name -> trunkline.call.v1.Outcome
 	1,  // 5: trunkline.control.v1.Call.direction:type_name -> trunkline.control.v1.Direction
-	20, // 6: trunkline.control.v1.Call.not_before:type_name -> google.protobuf.Timestamp
-	22, // 7: trunkline.control.v1.Call.metadata:type_name -> google.protobuf.Struct
-	20, // 8: trunkline.control.v1.Event.at:type_name -> google.protobuf.Timestamp
-	23, // 9: trunkline.control.v1.Event.data:type_name -> google.protobuf.Any
-	20, // 10: trunkline.control.v1.StartCallRequest.not_before:type_name -> google.protobuf.Timestamp
-	20, // 11: trunkline.control.v1.StartCallRequest.not_after:type_name -> google.protobuf.Timestamp
-	24, // 12: trunkline.control.v1.StartCallRequest.max_duration:type_name -> google.protobuf.Duration
-	24, // 13: trunkline.control.v1.StartCallRequest.ring_timeout:type_name -> google.protobuf.Duration
+	22, // 6: trunkline.control.v1.Call.not_before:type_name -> google.protobuf.Timestamp
+	24, // 7: trunkline.control.v1.Call.metadata:type_name -> google.protobuf.Struct
+	22, // 8: trunkline.control.v1.Event.at:type_name -> google.protobuf.Timestamp
+	25, // 9: trunkline.control.v1.Event.data:type_name -> google.protobuf.Any
+	22, // 10: trunkline.control.v1.StartCallRequest.not_before:type_name -> google.protobuf.Timestamp
+	22, // 11: trunkline.control.v1.StartCallRequest.not_after:type_name -> google.protobuf.Timestamp
+	26, // 12: trunkline.control.v1.StartCallRequest.max_duration:type_name -> google.protobuf.Duration
+	26, // 13: trunkline.control.v1.StartCallRequest.ring_timeout:type_name -> google.protobuf.Duration
 	6,  // 14: trunkline.control.v1.StartCallRequest.retry:type_name -> trunkline.control.v1.RetryPolicy
-	22, // 15: trunkline.control.v1.StartCallRequest.metadata:type_name -> google.protobuf.Struct
+	24, // 15: trunkline.control.v1.StartCallRequest.metadata:type_name -> google.protobuf.Struct
 	7,  // 16: trunkline.control.v1.RetryPolicy.causes:type_name -> trunkline.control.v1.Retry
-	24, // 17: trunkline.control.v1.Retry.delay:type_name -> google.protobuf.Duration
+	26, // 17: trunkline.control.v1.Retry.delay:type_name -> google.protobuf.Duration
 	3,  // 18: trunkline.control.v1.StartCallResponse.call:type_name -> trunkline.control.v1.Call
 	3,  // 19: trunkline.control.v1.EndCallResponse.call:type_name -> trunkline.control.v1.Call
 	3,  // 20: trunkline.control.v1.GetCallResponse.call:type_name -> trunkline.control.v1.Call
 	4,  // 21: trunkline.control.v1.GetCallResponse.events:type_name -> trunkline.control.v1.Event
 	0,  // 22: trunkline.control.v1.ListCallsRequest.state:type_name -> trunkline.control.v1.State
 	1,  // 23: trunkline.control.v1.ListCallsRequest.direction:type_name -> trunkline.control.v1.Direction
-	21, // 24: trunkline.control.v1.ListCallsRequest.outcome:type_name -> trunkline.call.v1.Outcome
-	20, // 25: trunkline.control.v1.ListCallsRequest.since:type_name -> google.protobuf.Timestamp
-	20, // 26: trunkline.control.v1.ListCallsRequest.until:type_name -> google.protobuf.Timestamp
+	23, // 24: trunkline.control.v1.ListCallsRequest.outcome:type_name -> trunkline.call.v1.Outcome
+	22, // 25: trunkline.control.v1.ListCallsRequest.since:type_name -> google.protobuf.Timestamp
+	22, // 26: trunkline.control.v1.ListCallsRequest.until:type_name -> google.protobuf.Timestamp
 	3,  // 27: trunkline.control.v1.ListCallsResponse.calls:type_name -> trunkline.control.v1.Call
 	3,  // 28: trunkline.control.v1.WatchCallsResponse.call:type_name -> trunkline.control.v1.Call
 	4,  // 29: trunkline.control.v1.WatchCallsResponse.event:type_name -> trunkline.control.v1.Event
-	20, // 30: trunkline.control.v1.ExplainPolicyRequest.at:type_name -> google.protobuf.Timestamp
+	22, // 30: trunkline.control.v1.ExplainPolicyRequest.at:type_name -> google.protobuf.Timestamp
 	2,  // 31: trunkline.control.v1.ExplainPolicyResponse.decision:type_name -> trunkline.control.v1.Decision
-	19, // 32: trunkline.control.v1.ExplainPolicyResponse.verdicts:type_name -> trunkline.control.v1.Verdict
-	2,  // 33: trunkline.control.v1.Verdict.decision:type_name -> trunkline.control.v1.Decision
-	20, // 34: trunkline.control.v1.Verdict.until:type_name -> google.protobuf.Timestamp
-	5,  // 35: trunkline.control.v1.CallService.StartCall:input_type -> trunkline.control.v1.StartCallRequest
-	9,  // 36: trunkline.control.v1.CallService.EndCall:input_type -> trunkline.control.v1.EndCallRequest
-	11, // 37: trunkline.control.v1.CallService.GetCall:input_type -> trunkline.control.v1.GetCallRequest
-	13, // 38: trunkline.control.v1.CallService.ListCalls:input_type -> trunkline.control.v1.ListCallsRequest
-	15, // 39: trunkline.control.v1.CallService.WatchCalls:input_type -> trunkline.control.v1.WatchCallsRequest
-	17, // 40: trunkline.control.v1.CallService.ExplainPolicy:input_type -> trunkline.control.v1.ExplainPolicyRequest
-	8,  // 41: trunkline.control.v1.CallService.StartCall:output_type -> trunkline.control.v1.StartCallResponse
-	10, // 42: trunkline.control.v1.CallService.EndCall:output_type -> trunkline.control.v1.EndCallResponse
-	12, // 43: trunkline.control.v1.CallService.GetCall:output_type -> trunkline.control.v1.GetCallResponse
-	14, // 44: trunkline.control.v1.CallService.ListCalls:output_type -> trunkline.control.v1.ListCallsResponse
-	16, // 45: trunkline.control.v1.CallService.WatchCalls:output_type -> trunkline.control.v1.WatchCallsResponse
-	18, // 46: trunkline.control.v1.CallService.ExplainPolicy:output_type -> trunkline.control.v1.ExplainPolicyResponse
-	41, // [41:47] is the sub-list for method output_type
-	35, // [35:41] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	21, // 32: trunkline.control.v1.ExplainPolicyResponse.verdicts:type_name -> trunkline.control.v1.Verdict
+	2,  // 33: trunkline.control.v1.AdmitLegResponse.decision:type_name -> trunkline.control.v1.Decision
+	22, // 34: trunkline.control.v1.AdmitLegResponse.until:type_name -> google.protobuf.Timestamp
+	2,  // 35: trunkline.control.v1.Verdict.decision:type_name -> trunkline.control.v1.Decision
+	22, // 36: trunkline.control.v1.Verdict.until:type_name -> google.protobuf.Timestamp
+	5,  // 37: trunkline.control.v1.CallService.StartCall:input_type -> trunkline.control.v1.StartCallRequest
+	9,  // 38: trunkline.control.v1.CallService.EndCall:input_type -> trunkline.control.v1.EndCallRequest
+	11, // 39: trunkline.control.v1.CallService.GetCall:input_type -> trunkline.control.v1.GetCallRequest
+	13, // 40: trunkline.control.v1.CallService.ListCalls:input_type -> trunkline.control.v1.ListCallsRequest
+	15, // 41: trunkline.control.v1.CallService.WatchCalls:input_type -> trunkline.control.v1.WatchCallsRequest
+	19, // 42: trunkline.control.v1.CallService.AdmitLeg:input_type -> trunkline.control.v1.AdmitLegRequest
+	17, // 43: trunkline.control.v1.CallService.ExplainPolicy:input_type -> trunkline.control.v1.ExplainPolicyRequest
+	8,  // 44: trunkline.control.v1.CallService.StartCall:output_type -> trunkline.control.v1.StartCallResponse
+	10, // 45: trunkline.control.v1.CallService.EndCall:output_type -> trunkline.control.v1.EndCallResponse
+	12, // 46: trunkline.control.v1.CallService.GetCall:output_type -> trunkline.control.v1.GetCallResponse
+	14, // 47: trunkline.control.v1.CallService.ListCalls:output_type -> trunkline.control.v1.ListCallsResponse
+	16, // 48: trunkline.control.v1.CallService.WatchCalls:output_type -> trunkline.control.v1.WatchCallsResponse
+	20, // 49: trunkline.control.v1.CallService.AdmitLeg:output_type -> trunkline.control.v1.AdmitLegResponse
+	18, // 50: trunkline.control.v1.CallService.ExplainPolicy:output_type -> trunkline.control.v1.ExplainPolicyResponse
+	44, // [44:51] is the sub-list for method output_type
+	37, // [37:44] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_trunkline_control_v1_call_service_proto_init() }
@@ -1689,7 +1870,7 @@ func file_trunkline_control_v1_call_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_trunkline_control_v1_call_service_proto_rawDesc), len(file_trunkline_control_v1_call_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   17,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

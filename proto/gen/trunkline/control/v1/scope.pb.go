@@ -34,8 +34,8 @@ var file_trunkline_control_v1_scope_proto_extTypes = []protoimpl.ExtensionInfo{
 
 // Extension fields to descriptorpb.MethodOptions.
 var (
-	// The scope that a key must have for the RPC: calls:read, calls:write, transfers:write or admin. A key with the scope
-	// admin may do everything. An RPC without a scope is refused.
+	// The scope that a key must have for the RPC: calls:read, calls:write, transfers:write, transfers:number, admin or internal. A key with the scope
+	// admin may do everything but what is internal, which is for Trunkline's own services. An RPC without a scope is refused.
 	//
 	// optional string scope = 50802;
 	E_Scope = &file_trunkline_control_v1_scope_proto_extTypes[0]

@@ -43,6 +43,8 @@ const (
 	CallServiceListCallsProcedure = "/trunkline.control.v1.CallService/ListCalls"
 	// CallServiceWatchCallsProcedure is the fully-qualified name of the CallService's WatchCalls RPC.
 	CallServiceWatchCallsProcedure = "/trunkline.control.v1.CallService/WatchCalls"
+	// CallServiceAdmitLegProcedure is the fully-qualified name of the CallService's AdmitLeg RPC.
+	CallServiceAdmitLegProcedure = "/trunkline.control.v1.CallService/AdmitLeg"
 	// CallServiceExplainPolicyProcedure is the fully-qualified name of the CallService's ExplainPolicy
 	// RPC.
 	CallServiceExplainPolicyProcedure = "/trunkline.control.v1.CallService/ExplainPolicy"
@@ -66,6 +68,9 @@ type CallServiceClient interface {
 	// RESOURCE_EXHAUSTED, and UNAVAILABLE when the service stops: go on from the last cursor. If there is nothing to tell for
 	// 15 s, an answer with only a cursor says that the stream lives.
 	WatchCalls(context.Context, *v1.WatchCallsRequest) (*connect.ServerStreamForClient[v1.WatchCallsResponse], error)
+	// AdmitLeg asks policy about somebody who is to be called into a call that is there, such as an operator, and counts the
+	// leg as long as it lasts. It may be asked again for the same leg, which is counted once. For Trunkline's own services.
+	AdmitLeg(context.Context, *v1.AdmitLegRequest) (*v1.AdmitLegResponse, error)
 	// ExplainPolicy tells whether a call would be allowed, and what each rule says. Nobody is called.
 	ExplainPolicy(context.Context, *v1.ExplainPolicyRequest) (*v1.ExplainPolicyResponse, error)
 }
@@ -113,6 +118,12 @@ func NewCallServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(callServiceMethods.ByName("WatchCalls")),
 			connect.WithClientOptions(opts...),
 		),
+		admitLeg: connect.NewClient[v1.AdmitLegRequest, v1.AdmitLegResponse](
+			httpClient,
+			baseURL+CallServiceAdmitLegProcedure,
+			connect.WithSchema(callServiceMethods.ByName("AdmitLeg")),
+			connect.WithClientOptions(opts...),
+		),
 		explainPolicy: connect.NewClient[v1.ExplainPolicyRequest, v1.ExplainPolicyResponse](
 			httpClient,
 			baseURL+CallServiceExplainPolicyProcedure,
@@ -130,6 +141,7 @@ type callServiceClient struct {
 	getCall       *connect.Client[v1.GetCallRequest, v1.GetCallResponse]
 	listCalls     *connect.Client[v1.ListCallsRequest, v1.ListCallsResponse]
 	watchCalls    *connect.Client[v1.WatchCallsRequest, v1.WatchCallsResponse]
+	admitLeg      *connect.Client[v1.AdmitLegRequest, v1.AdmitLegResponse]
 	explainPolicy *connect.Client[v1.ExplainPolicyRequest, v1.ExplainPolicyResponse]
 }
 
@@ -174,6 +186,15 @@ func (c *callServiceClient) WatchCalls(ctx context.Context, req *v1.WatchCallsRe
 	return c.watchCalls.CallServerStream(ctx, connect.NewRequest(req))
 }
 
+// AdmitLeg calls trunkline.control.v1.CallService.AdmitLeg.
+func (c *callServiceClient) AdmitLeg(ctx context.Context, req *v1.AdmitLegRequest) (*v1.AdmitLegResponse, error) {
+	response, err := c.admitLeg.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ExplainPolicy calls trunkline.control.v1.CallService.ExplainPolicy.
 func (c *callServiceClient) ExplainPolicy(ctx context.Context, req *v1.ExplainPolicyRequest) (*v1.ExplainPolicyResponse, error) {
 	response, err := c.explainPolicy.CallUnary(ctx, connect.NewRequest(req))
@@ -201,6 +222,9 @@ type CallServiceHandler interface {
 	// RESOURCE_EXHAUSTED, and UNAVAILABLE when the service stops: go on from the last cursor. If there is nothing to tell for
 	// 15 s, an answer with only a cursor says that the stream lives.
 	WatchCalls(context.Context, *v1.WatchCallsRequest, *connect.ServerStream[v1.WatchCallsResponse]) error
+	// AdmitLeg asks policy about somebody who is to be called into a call that is there, such as an operator, and counts the
+	// leg as long as it lasts. It may be asked again for the same leg, which is counted once. For Trunkline's own services.
+	AdmitLeg(context.Context, *v1.AdmitLegRequest) (*v1.AdmitLegResponse, error)
 	// ExplainPolicy tells whether a call would be allowed, and what each rule says. Nobody is called.
 	ExplainPolicy(context.Context, *v1.ExplainPolicyRequest) (*v1.ExplainPolicyResponse, error)
 }
@@ -244,6 +268,12 @@ func NewCallServiceHandler(svc CallServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(callServiceMethods.ByName("WatchCalls")),
 		connect.WithHandlerOptions(opts...),
 	)
+	callServiceAdmitLegHandler := connect.NewUnaryHandlerSimple(
+		CallServiceAdmitLegProcedure,
+		svc.AdmitLeg,
+		connect.WithSchema(callServiceMethods.ByName("AdmitLeg")),
+		connect.WithHandlerOptions(opts...),
+	)
 	callServiceExplainPolicyHandler := connect.NewUnaryHandlerSimple(
 		CallServiceExplainPolicyProcedure,
 		svc.ExplainPolicy,
@@ -263,6 +293,8 @@ func NewCallServiceHandler(svc CallServiceHandler, opts ...connect.HandlerOption
 			callServiceListCallsHandler.ServeHTTP(w, r)
 		case CallServiceWatchCallsProcedure:
 			callServiceWatchCallsHandler.ServeHTTP(w, r)
+		case CallServiceAdmitLegProcedure:
+			callServiceAdmitLegHandler.ServeHTTP(w, r)
 		case CallServiceExplainPolicyProcedure:
 			callServiceExplainPolicyHandler.ServeHTTP(w, r)
 		default:
@@ -292,6 +324,10 @@ func (UnimplementedCallServiceHandler) ListCalls(context.Context, *v1.ListCallsR
 
 func (UnimplementedCallServiceHandler) WatchCalls(context.Context, *v1.WatchCallsRequest, *connect.ServerStream[v1.WatchCallsResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("trunkline.control.v1.CallService.WatchCalls is not implemented"))
+}
+
+func (UnimplementedCallServiceHandler) AdmitLeg(context.Context, *v1.AdmitLegRequest) (*v1.AdmitLegResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("trunkline.control.v1.CallService.AdmitLeg is not implemented"))
 }
 
 func (UnimplementedCallServiceHandler) ExplainPolicy(context.Context, *v1.ExplainPolicyRequest) (*v1.ExplainPolicyResponse, error) {
