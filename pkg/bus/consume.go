@@ -26,6 +26,7 @@ type In[T proto.Message] struct {
 type Handler struct {
 	kind     proto.Message
 	run      func(context.Context, *Event, *Story) error
+	concerns func(proto.Message) bool
 	done     []proto.Message
 	afterEnd bool
 }
@@ -41,6 +42,11 @@ func Done(results ...proto.Message) HandlerOption {
 
 // AfterEnd has the handler run for calls that are over, too.
 func AfterEnd(h *Handler) { h.afterEnd = true }
+
+// If has the handler run for events that concern it alone, as they tell by themselves: the rest costs no look at the story.
+func If(concerns func(proto.Message) bool) HandlerOption {
+	return func(h *Handler) { h.concerns = concerns }
+}
 
 // On makes a handler of a function. The kind of event is the function's parameter.
 func On[T proto.Message](handle func(context.Context, In[T]) error, opts ...HandlerOption) Handler {
@@ -86,6 +92,9 @@ func (b *Bus) Consume(ctx context.Context, handlers ...Handler) error {
 		h, ok := byName[e.Name]
 		if !ok {
 			return RetryAfter(maxBackoff, fmt.Errorf("%s has no handler for %s: a newer version's", b.Service, e.Name))
+		}
+		if h.concerns != nil && !h.concerns(e.Data) {
+			return nil
 		}
 		ctx = context.WithValue(ctx, handledKey, e)
 		story, err := b.Story(ctx, e.CallID)

@@ -21,8 +21,6 @@ type Transfer struct {
 	Announced *Mark[*callv1.TransferAnnounced]
 	Held      *Mark[*callv1.TransferHeld]
 	Tries     []*Try // by number, from 1; as far as they have been begun
-	Briefing  *Mark[*callv1.TransferBriefing]
-	Briefed   *Mark[*callv1.TransferBriefed]
 	Completed *Mark[*callv1.TransferCompleted]
 	Failed    *Mark[*callv1.TransferFailed]
 	Cancelled *Mark[*callv1.TransferCancelled]
@@ -35,6 +33,8 @@ type Try struct {
 	Started  *Mark[*callv1.TransferStarted]
 	Stopping *Mark[*callv1.TransferStopping]
 	Answered *Mark[*callv1.TransferAnswered]
+	Briefing *Mark[*callv1.TransferBriefing]
+	Briefed  *Mark[*callv1.TransferBriefed]
 	Missed   *Mark[*callv1.TransferMissed]
 }
 
@@ -161,9 +161,9 @@ func (s *State) applyTransfer(e *bus.Event) {
 	case *callv1.TransferHeld:
 		s.transfer(m.GetN()).Held = mark(e, m)
 	case *callv1.TransferBriefing:
-		s.transfer(m.GetN()).Briefing = mark(e, m)
+		s.try(m).Briefing = mark(e, m)
 	case *callv1.TransferBriefed:
-		s.transfer(m.GetN()).Briefed = mark(e, m)
+		s.try(m).Briefed = mark(e, m)
 	case *callv1.TransferCompleted:
 		s.transfer(m.GetN()).Completed = mark(e, m)
 	case *callv1.TransferFailed:

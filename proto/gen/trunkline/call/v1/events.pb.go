@@ -3170,6 +3170,7 @@ func (x *TransferMissed) GetDetail() string {
 type TransferBriefing struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	N             uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	K             uint32                 `protobuf:"varint,2,opt,name=k,proto3" json:"k,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3211,10 +3212,18 @@ func (x *TransferBriefing) GetN() uint32 {
 	return 0
 }
 
+func (x *TransferBriefing) GetK() uint32 {
+	if x != nil {
+		return x.K
+	}
+	return 0
+}
+
 // TransferBriefed: the person who was called knows what it is about, and takes the caller or declines.
 type TransferBriefed struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	N        uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	K        uint32                 `protobuf:"varint,5,opt,name=k,proto3" json:"k,omitempty"`
 	Declined bool                   `protobuf:"varint,2,opt,name=declined,proto3" json:"declined,omitempty"`
 	Detail   string                 `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
 	// It was the time, or the loss of the bot, that decided.
@@ -3256,6 +3265,13 @@ func (*TransferBriefed) Descriptor() ([]byte, []int) {
 func (x *TransferBriefed) GetN() uint32 {
 	if x != nil {
 		return x.N
+	}
+	return 0
+}
+
+func (x *TransferBriefed) GetK() uint32 {
+	if x != nil {
+		return x.K
 	}
 	return 0
 }
@@ -3897,16 +3913,18 @@ const file_trunkline_call_v1_events_proto_rawDesc = "" +
 	"\x01k\x18\x02 \x01(\rR\x01k\x12\x14\n" +
 	"\x05cause\x18\x03 \x01(\tR\x05cause\x12\x16\n" +
 	"\x06detail\x18\x04 \x01(\tR\x06detail:\x1e\x8a\xe7\x18\x1a\n" +
-	"\x10transfer-service\x10\x02\x1a\x01n\x1a\x01k\"=\n" +
+	"\x10transfer-service\x10\x02\x1a\x01n\x1a\x01k\"N\n" +
 	"\x10TransferBriefing\x12\f\n" +
-	"\x01n\x18\x01 \x01(\rR\x01n:\x1b\x8a\xe7\x18\x17\n" +
-	"\x10transfer-service\x10\x04\x1a\x01n\"\x84\x01\n" +
+	"\x01n\x18\x01 \x01(\rR\x01n\x12\f\n" +
+	"\x01k\x18\x02 \x01(\rR\x01k:\x1e\x8a\xe7\x18\x1a\n" +
+	"\x10transfer-service\x10\x04\x1a\x01n\x1a\x01k\"\x95\x01\n" +
 	"\x0fTransferBriefed\x12\f\n" +
-	"\x01n\x18\x01 \x01(\rR\x01n\x12\x1a\n" +
+	"\x01n\x18\x01 \x01(\rR\x01n\x12\f\n" +
+	"\x01k\x18\x05 \x01(\rR\x01k\x12\x1a\n" +
 	"\bdeclined\x18\x02 \x01(\bR\bdeclined\x12\x16\n" +
 	"\x06detail\x18\x03 \x01(\tR\x06detail\x12\x12\n" +
-	"\x04late\x18\x04 \x01(\bR\x04late:\x1b\x8a\xe7\x18\x17\n" +
-	"\x10transfer-service\x10\x02\x1a\x01n\"v\n" +
+	"\x04late\x18\x04 \x01(\bR\x04late:\x1e\x8a\xe7\x18\x1a\n" +
+	"\x10transfer-service\x10\x02\x1a\x01n\x1a\x01k\"v\n" +
 	"\x11TransferCompleted\x12\f\n" +
 	"\x01n\x18\x01 \x01(\rR\x01n\x12\f\n" +
 	"\x01k\x18\x02 \x01(\rR\x01k\x12\x14\n" +

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package transfers
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/pkg/call"
+	"github.com/trunkline/trunkline/pkg/daily"
+	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+)
+
+// permissionsWithin bounds a request for permissions, so that it is known when none can come in late.
+const permissionsWithin = 10 * time.Second
+
+// String names an act, as the points do at which a process can be made to die.
+func (v verb) String() string {
+	return [...]string{"nothing", "dial", "move", "hang_up", "hold", "seclude", "restore", "silence"}[v]
+}
+
+// do does one thing outside. That it is done is for the call's story to show; that Daily does not want to is an answer.
+func (x *Transfers) do(ctx context.Context, story *bus.Story, a act) error {
+	v := view{x.Rules, call.Read(story), x.Now(), nil}
+	switch a.does {
+	case dial:
+		return x.dial(ctx, story, a)
+	case move:
+		return x.move(ctx, story, a)
+	case hangUp:
+		return x.hangUp(ctx, v, a)
+	case hold:
+		return x.hold(ctx, v)
+	case seclude:
+		return x.permit(ctx, v, v.callers(daily.Permissions{CanSend: false, CanReceive: deaf(nil)}))
+	case restore:
+		return x.permit(ctx, v, v.callers(daily.Permissions{CanSend: true, CanReceive: hears()}))
+	case silence:
+		return x.silence(ctx, v)
+	}
+	return nil
+}
+
+// hangUp stops a dial, or ends the leg that it has become. What Daily clearly refuses to stop is over, or will never be
+// stopped by asking again.
+func (x *Transfers) hangUp(ctx context.Context, v view, a act) error {
+	room := v.room()
+	if try := v.Transfers[a.n-1].Try(a.k); try != nil && try.Starting != nil {
+		room = try.Starting.Data.GetRoom()
+	}
+	err := x.Daily.StopDialOut(ctx, room, v.OperatorSession(a.n, a.k))
+	switch {
+	case errors.Is(err, daily.ErrNotFound):
+		return nil
+	case errors.Is(err, daily.ErrRefused):
+		x.Log.Warn("Daily does not stop a dial", "room", room, "err", err)
+		return nil
+	}
+	return err
+}
+
+// hold lets the caller hear the bot alone. Where Daily will not, a warm transfer cannot be.
+func (x *Transfers) hold(ctx context.Context, v view) error {
+	t := v.Transfer()
+	err := errors.New("nobody is in the room to be put on hold")
+	if v.caller() != "" {
+		bot := map[string]bool{call.BotID(v.ID, v.Current().N): true}
+		err = x.update(ctx, v, v.callers(daily.Permissions{CanReceive: deaf(bot)}))
+		if err == nil || !errors.Is(err, daily.ErrRefused) && !errors.Is(err, daily.ErrNotFound) {
+			return err
+		}
+	}
+	_, failed := x.Bus.Decide(ctx, v.ID, func(story *bus.Story) (proto.Message, error) {
+		if now := call.Read(story); now.Ended != nil || now.Transfer().N != t.N || !now.Transfer().UnderWay() || now.Transfer().Held != nil {
+			return nil, nil
+		}
+		return &callv1.TransferFailed{N: t.N, Reason: NoHold, Detail: err.Error()}, nil
+	})
+	return failed
+}
+
+// silence lets the bot neither be heard nor hear, where it is known which participant it is. A bot that knows us is silent
+// by itself.
+func (x *Transfers) silence(ctx context.Context, v view) error {
+	bot := v.bot()
+	if bot == nil || bot.Session == "" {
+		return nil
+	}
+	return x.permit(ctx, v, map[string]daily.Permissions{bot.Session: {CanSend: false, CanReceive: deaf(nil)}})
+}
+
+// callers gives each of the caller's legs the same permissions.
+func (v view) callers(p daily.Permissions) map[string]daily.Permissions {
+	all := map[string]daily.Permissions{}
+	for _, l := range v.Callers() {
+		if !l.Gone {
+			all[l.Session] = p
+		}
+	}
+	return all
+}
+
+// permit changes what participants may do, if there are any. What Daily refuses stays as it is.
+func (x *Transfers) permit(ctx context.Context, v view, who map[string]daily.Permissions) error {
+	if len(who) == 0 {
+		return nil
+	}
+	err := x.update(ctx, v, who)
+	if errors.Is(err, daily.ErrRefused) || errors.Is(err, daily.ErrNotFound) {
+		x.Log.Warn("Daily does not change permissions", "call_id", v.ID, "err", err)
+		return nil
+	}
+	return err
+}
+
+func (x *Transfers) update(ctx context.Context, v view, who map[string]daily.Permissions) error {
+	ctx, cancel := context.WithTimeout(ctx, permissionsWithin)
+	defer cancel()
+	return x.Daily.UpdatePermissions(ctx, v.room(), who)
+}
+
+// deaf hears nobody but some.
+func deaf(but map[string]bool) daily.CanReceive {
+	if but == nil {
+		but = map[string]bool{}
+	}
+	return daily.CanReceive{Base: proto.Bool(false), ByUserID: but, ByParticipantID: map[string]bool{}}
+}
+
+// hears hears everybody.
+func hears() daily.CanReceive {
+	return daily.CanReceive{Base: proto.Bool(true), ByUserID: map[string]bool{}, ByParticipantID: map[string]bool{}}
+}

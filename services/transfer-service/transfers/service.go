@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package transfers
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/trunkline/trunkline/pkg/budget"
+	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/pkg/call"
+	"github.com/trunkline/trunkline/pkg/config"
+	"github.com/trunkline/trunkline/pkg/daily"
+	"github.com/trunkline/trunkline/pkg/guard"
+	"github.com/trunkline/trunkline/pkg/timer"
+	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+	controlv1 "github.com/trunkline/trunkline/proto/gen/trunkline/control/v1"
+)
+
+// stepTimer asks what follows for a call's transfers.
+const stepTimer = "step"
+
+// Transfers hands callers over.
+type Transfers struct {
+	Bus    *bus.Bus
+	Timers timer.Timers
+	Now    func() time.Time
+	Rules  Rules
+	Log    *slog.Logger
+
+	Config  *config.Config
+	Targets *Targets
+	Daily   *daily.Client
+	Dialler *daily.Client // one that keeps no budget: the dial's permit is taken before its intent
+	Pace    *budget.Budget
+	Policy  Policy
+}
+
+// Policy says who may be called. It is call-control.
+type Policy interface {
+	AdmitLeg(context.Context, *controlv1.AdmitLegRequest) (*controlv1.AdmitLegResponse, error)
+}
+
+// Handlers are the events that something may follow from.
+func (x *Transfers) Handlers() []bus.Handler {
+	return []bus.Handler{
+		on[*callv1.TransferRequested](x), on[*callv1.TransferAnnounced](x), on[*callv1.TransferStarted](x, bus.AfterEnd), on[*callv1.TransferMissed](x),
+		on[*callv1.TransferAnswered](x), on[*callv1.TransferBriefed](x),
+		over[*callv1.TransferCompleted](x), over[*callv1.TransferFailed](x), over[*callv1.TransferCancelled](x),
+		on[*callv1.LegConnected](x, bus.AfterEnd, ofOperators), on[*callv1.LegAnswered](x, bus.AfterEnd, ofOperators),
+		on[*callv1.LegFailed](x, ofOperators), on[*callv1.LegEnded](x, ofOperators),
+		on[*callv1.LegSeen](x, bus.AfterEnd), on[*callv1.LegLost](x), on[*callv1.LegTransfer](x),
+		on[*callv1.BotFailed](x), on[*callv1.BotExited](x), on[*callv1.CallEnded](x, bus.AfterEnd),
+		bus.On(x.CallForwarded, bus.If(secondAttempt)),
+	}
+}
+
+// ofOperators spares the look at legs that called: whether they are there still, a transfer finds out when it wants to
+// know.
+var ofOperators = bus.If(func(m proto.Message) bool {
+	leg, ok := m.(interface{ GetDialled() bool })
+	return ok && leg.GetDialled()
+})
+
+// secondAttempt spares the look at calls that got their bot at once: who is forwarded to a person has waited for one.
+func secondAttempt(m proto.Message) bool {
+	f, ok := m.(*callv1.CallForwarded)
+	return ok && f.GetAttempt() > 1
+}
+
+// on makes a handler that only asks what follows.
+func on[T proto.Message](x *Transfers, opts ...bus.HandlerOption) bus.Handler {
+	return bus.On(func(ctx context.Context, in bus.In[T]) error { return x.advance(ctx, in.Story) }, opts...)
+}
+
+// over makes a handler for the end of a transfer: whatever it was doing to the caller's hearing is undone, and once more
+// when a request that was under way can no longer come in late.
+func over[T proto.Message](x *Transfers) bus.Handler {
+	return bus.On(func(ctx context.Context, in bus.In[T]) error {
+		if err := x.advance(ctx, in.Story); err != nil {
+			return err
+		}
+		s := call.Read(in.Story)
+		if t := s.Transfer(); s.Ended != nil || t == nil || t.Asked == nil || t.UnderWay() || t.Asked.Data.GetMode() != config.ModeWarm || secluded(s) {
+			return nil
+		}
+		if err := x.do(ctx, in.Story, act{restore, 0, 0}); err != nil {
+			return err
+		}
+		if left := in.Time.Add(2 * permissionsWithin).Sub(x.Now()); left > 0 {
+			return bus.RetryAfter(left, nil)
+		}
+		return nil
+	}, bus.AfterEnd)
+}
+
+// secluded reports whether the latest transfer is one that may have the caller hear nobody.
+func secluded(s *call.State) bool { return s.Transfer().UnderWay() }
+
+// Timer asks what follows for a call whose time has come.
+func (x *Transfers) Timer(ctx context.Context, f timer.Fired) error {
+	story, err := x.Bus.Story(ctx, f.CallID)
+	if err != nil {
+		return err
+	}
+	until, err := x.follow(ctx, story)
+	if err != nil || until.IsZero() {
+		return err
+	}
+	// It goes by the broker's clock: where this one is behind, nobody else would ask again.
+	return bus.RetryAfter(max(until.Sub(x.Now()), time.Millisecond), nil)
+}
+
+func (x *Transfers) advance(ctx context.Context, story *bus.Story) error {
+	until, err := x.follow(ctx, story)
+	if err != nil || until.IsZero() {
+		return err
+	}
+	return x.Timers.Set(ctx, timer.ID{Name: stepTimer, CallID: story.CallID}, until)
+}
+
+// follow does whatever follows for the call's transfers, until nothing does, or nothing before a time. What it does is
+// decided on the call as it stands: whoever does the same at the same time does it in vain.
+func (x *Transfers) follow(ctx context.Context, story *bus.Story) (until time.Time, err error) {
+	done := map[act]bool{}
+	for {
+		next := x.Rules.Next(call.Read(story), x.Now(), done)
+		switch {
+		case next.decide != nil:
+			decided, err := x.Bus.DecideOn(ctx, story, func(now *bus.Story) (proto.Message, error) {
+				story = now
+				return x.Rules.Next(call.Read(now), x.Now(), done).decide, nil
+			})
+			if err != nil {
+				return time.Time{}, err
+			}
+			if decided != nil {
+				story = story.With(decided)
+				guard.Die("transfer." + decided.Name)
+			}
+		case next.act.does != nothing:
+			done[next.act] = true
+			guard.Die("transfer.before." + next.act.does.String())
+			if err := x.do(ctx, story, next.act); err != nil {
+				return time.Time{}, err
+			}
+			guard.Die("transfer.after." + next.act.does.String())
+			if story, err = x.Bus.Story(ctx, story.CallID); err != nil {
+				return time.Time{}, err
+			}
+		default:
+			return next.until, nil
+		}
+	}
+}
+
+// CallForwarded connects a caller with a person for whom no bot could be had.
+func (x *Transfers) CallForwarded(ctx context.Context, in bus.In[*callv1.CallForwarded]) error {
+	_, err := x.Bus.DecideOn(ctx, in.Story, func(story *bus.Story) (proto.Message, error) {
+		s := call.Read(story)
+		a := s.Attempt(in.Data.GetAttempt())
+		if s.Ended != nil || a == nil || a.Place != callv1.Place_PLACE_PERSON || s.Transfer() != nil {
+			return nil, nil
+		}
+		return x.overflow(s), nil
+	})
+	return err
+}
