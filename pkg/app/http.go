@@ -79,6 +79,32 @@ func Answer(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body) // a client that has gone cannot be told
 }
 
+// Routes serves a mux that refuses unknown paths and methods as Refuse does, and not with a line of text.
+func Routes(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := mux.Handler(r); pattern == "" {
+			w = refusal{w}
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// refusal has its own words for a status, and drops those that it is given.
+type refusal struct{ http.ResponseWriter }
+
+func (w refusal) WriteHeader(status int) {
+	switch status {
+	case http.StatusNotFound:
+		Refuse(w.ResponseWriter, status, "not-found", "nothing is served on this path")
+	case http.StatusMethodNotAllowed:
+		Refuse(w.ResponseWriter, status, "method-not-allowed", "this path takes "+w.Header().Get("Allow"))
+	default: // a redirect has no body
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (w refusal) Write(text []byte) (int, error) { return len(text), nil }
+
 type httpMetrics struct{ requests *prometheus.HistogramVec }
 
 func newHTTPMetrics(reg prometheus.Registerer) *httpMetrics {

@@ -32,7 +32,7 @@ func (s *Scheduler) Gateway() http.Handler {
 	mux.HandleFunc("POST /v1/heartbeat", asBot(s, s.heartbeat))
 	mux.HandleFunc("POST /v1/event", asBot(s, s.event))
 	mux.HandleFunc("POST /v1/end", asBot(s, s.end))
-	return mux
+	return app.Routes(mux)
 }
 
 // speaker is the bot that asks.

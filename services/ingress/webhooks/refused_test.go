@@ -135,13 +135,15 @@ func TestOnlyPostsAreTaken(t *testing.T) {
 			for k, v := range genuine(t, path, aCall) {
 				req.Header.Set(k, v)
 			}
-			if got := w.do(req); got.status != http.StatusMethodNotAllowed {
-				t.Errorf("%s %s: %d", method, path, got.status)
+			got := w.do(req)
+			if word, info := got.refusal(t); got.status != http.StatusMethodNotAllowed || word != "method-not-allowed" || !strings.Contains(info, "POST") {
+				t.Errorf("%s %s: %d %s", method, path, got.status, got.body)
 			}
 		}
 	}
-	if got := w.sendSigned("/elsewhere", aCall); got.status != http.StatusNotFound {
-		t.Errorf("an unknown path: %d", got.status)
+	got := w.sendSigned("/elsewhere", aCall)
+	if word, _ := got.refusal(t); got.status != http.StatusNotFound || word != "not-found" {
+		t.Errorf("an unknown path: %d %s", got.status, got.body)
 	}
 	if n := w.stored(); n != 0 {
 		t.Errorf("the stream holds %d messages", n)

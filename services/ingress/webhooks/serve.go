@@ -87,7 +87,7 @@ func (i *Ingress) Handler() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		app.Answer(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
-	return mux
+	return app.Routes(mux)
 }
 
 type unchecked struct{}

@@ -100,6 +100,21 @@ func readByTheCode(t *testing.T) []string {
 	names := []string{}
 	getenv := regexp.MustCompile(`os\.(?:Getenv|LookupEnv)\("([A-Z0-9_]+)"\)`)
 	secret := regexp.MustCompile(`(?m)^\tEnv\w+\s+= "([A-Z0-9_]+)"`)
+	code(t, func(text string) {
+		for _, m := range getenv.FindAllStringSubmatch(text, -1) {
+			names = append(names, m[1])
+		}
+		for _, m := range secret.FindAllStringSubmatch(text, -1) {
+			names = append(names, m[1], m[1]+"_FILE")
+		}
+	})
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// code gives the text of every Go file that is in an image.
+func code(t *testing.T, see func(text string)) {
+	t.Helper()
 	for _, module := range []string{"pkg", "services"} {
 		err := filepath.WalkDir(filepath.Join(root, module), func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
@@ -109,20 +124,13 @@ func readByTheCode(t *testing.T) []string {
 			if err != nil || strings.Contains(string(text), "//go:build breakable") { // is in no image
 				return err
 			}
-			for _, m := range getenv.FindAllStringSubmatch(string(text), -1) {
-				names = append(names, m[1])
-			}
-			for _, m := range secret.FindAllStringSubmatch(string(text), -1) {
-				names = append(names, m[1], m[1]+"_FILE")
-			}
+			see(string(text))
 			return nil
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 func TestEveryVariableIsInTheExampleWithItsDefault(t *testing.T) {
@@ -212,6 +220,29 @@ func TestTheREADMENamesThePortsAndTheVariables(t *testing.T) {
 	for _, m := range regexp.MustCompile(`\b(?:DAILY|TRUNKLINE|NATS|OTEL|COMPOSE|INGRESS|CONTROL|SIM|BOTS)_[A-Z_]*[A-Z]\b`).FindAllString(text, -1) {
 		if _, ok := known[m]; !ok {
 			t.Errorf("README.md names %s, and .env.example does not", m)
+		}
+	}
+}
+
+func TestEveryMetricIsListed(t *testing.T) {
+	metric := regexp.MustCompile(`\btrunkline_[a-z_]+\b`)
+	listed, there := metric.FindAllString(read(t, "docs/operations.md"), -1), []string{}
+	code(t, func(text string) {
+		for _, m := range regexp.MustCompile(`Name: "(trunkline_[a-z_]+)"`).FindAllStringSubmatch(text, -1) {
+			there = append(there, m[1])
+		}
+	})
+	if len(there) < 9 {
+		t.Fatalf("the code has the metrics %q only", there)
+	}
+	for _, m := range there {
+		if !slices.Contains(listed, m) {
+			t.Errorf("docs/operations.md does not list %s", m)
+		}
+	}
+	for _, m := range listed {
+		if !slices.Contains(there, m) {
+			t.Errorf("docs/operations.md lists %s, which is nowhere", m)
 		}
 	}
 }

@@ -96,6 +96,7 @@ func TestABotHasASayInItsOwnAttemptAlone(t *testing.T) {
 	w.refused(token, "dialin/pinlessCallUpdate", forward(foreign), 403, "forbidden-error")
 	w.refused(token, "dialin/pinlessCallUpdate", "no object", 400, "invalid-request-error")
 	w.refused(token, "event", map[string]any{"seq": 1}, 400, "invalid-request-error")
+	w.refused(token, "elsewhere", struct{}{}, 404, "not-found")
 	if status, _ := w.ask(token, "heartbeat", struct{}{}); status != 200 {
 		t.Errorf("heartbeat: %d", status)
 	}
