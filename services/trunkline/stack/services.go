@@ -13,11 +13,12 @@ import (
 	"github.com/trunkline/trunkline/services/call-control/calls"
 	"github.com/trunkline/trunkline/services/ingress/webhooks"
 	"github.com/trunkline/trunkline/services/room-provisioner/rooms"
+	"github.com/trunkline/trunkline/services/transfer-service/transfers"
 )
 
 // Services are all of Trunkline's services.
 func Services() []app.Service {
-	return []app.Service{webhooks.Service, rooms.Service, bots.Service, calls.Service}
+	return []app.Service{webhooks.Service, rooms.Service, bots.Service, calls.Service, transfers.Service}
 }
 
 // Pick gives the services of these names; "all" is all of them.
