@@ -91,16 +91,22 @@ func TestCallersAreHandedOver(t *testing.T) {
 		unlike string
 	}{
 		"a request": {
-			[]string{"transfer", transferCall, "--to", "support", "--mode", "warm", "--summary", "s", "--announcement", "a", "--idempotency-key", "k"}, completed,
-			[]string{"call", transferCall, "target", "support", "state", "requested", "replayed", "true"}, "", "transfer 1 ",
+			[]string{"transfer", transferCall, "--to", "support", "--mode", "warm", "--summary", "s", "--announcement", "a", "--idempotency-key", "k"},
+			completed,
+			[]string{"call", transferCall, "target", "support", "state", "requested", "replayed", "true"},
+			"", "transfer 1 ",
 		},
 		"a request that is followed": {
-			[]string{"transfer", transferCall, "--to", "support", "--watch"}, completed,
-			[]string{"requested", "ringing", "completed", "+14155550161 missed, no_answer", "+14155550162 answered"}, "", "",
+			[]string{"transfer", transferCall, "--to", "support", "--watch"},
+			completed,
+			[]string{"requested", "ringing", "completed", "+14155550161 missed, no_answer", "+14155550162 answered"},
+			"", "",
 		},
 		"one that comes to nothing": {
-			[]string{"transfer", transferCall, "--number", "+14155550161", "--watch", "-o", "json"}, failed,
-			[]string{`"state": "STATE_FAILED"`}, "the transfer was not completed: failed, no_answer: nobody was in", "RINGING",
+			[]string{"transfer", transferCall, "--number", "+14155550161", "--watch", "-o", "json"},
+			failed,
+			[]string{`"state": "STATE_FAILED"`},
+			"the transfer was not completed: failed, no_answer: nobody was in", "RINGING",
 		},
 		"one to nowhere":   {[]string{"transfer", transferCall, "--to", "moon"}, completed, nil, "not_found: target: there is no moon", "call"},
 		"one to nobody":    {[]string{"transfer", transferCall}, completed, nil, "at least one of the flags in the group [to number] is required", "call"},
