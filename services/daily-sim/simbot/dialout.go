@@ -68,9 +68,8 @@ func camel(one map[string]any) map[string]any {
 	return settings
 }
 
-// startDialling calls everybody, when the bot has joined as session me.
-func (b *bot) startDialling(ctx context.Context, me string) {
-	b.session = me
+// startDialling calls everybody, when the bot has joined.
+func (b *bot) startDialling(ctx context.Context) {
 	if !b.job.dials() {
 		return
 	}

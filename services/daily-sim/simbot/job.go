@@ -20,10 +20,13 @@ type job struct {
 		APIKey          string          `json:"daily_api_key"`
 		APIURL          string          `json:"daily_api_url"`
 		Trunkline       struct {
-			URL     string `json:"url"`
-			Token   string `json:"token"`
-			Attempt int    `json:"attempt"`
-			Resumed bool   `json:"resumed"`
+			URL         string `json:"url"`
+			Token       string `json:"token"`
+			TransferURL string `json:"transfer_url"`
+			CallID      string `json:"call_id"`
+			Attempt     int    `json:"attempt"`
+			Resumed     bool   `json:"resumed"`
+			Bridge      bool   `json:"bridge"` // only to be there, while two people talk
 		} `json:"trunkline"`
 	} `json:"body"`
 }
@@ -46,13 +49,16 @@ func readJob(r io.Reader) (job, error) {
 
 // asks tells whether the bot asks for a caller: only one that starts with a held call does.
 func (j job) asks() bool {
-	return j.Body.DialinSettings != nil && !j.Body.Trunkline.Resumed
+	return j.Body.DialinSettings != nil && !j.takesOver()
 }
 
 // dials tells whether the bot calls somebody itself: only one that starts with the settings for it does.
 func (j job) dials() bool {
-	return len(j.Body.DialoutSettings) > 0 && !j.Body.Trunkline.Resumed
+	return len(j.Body.DialoutSettings) > 0 && !j.takesOver()
 }
+
+// takesOver tells whether the caller is in the room already.
+func (j job) takesOver() bool { return j.Body.Trunkline.Resumed || j.Body.Trunkline.Bridge }
 
 // out tells whether the call is one to a called person, by whomever they are dialled.
 func (j job) out() bool { return j.Body.DialinSettings == nil }

@@ -11,7 +11,7 @@ import "strings"
 func (b *bot) find(people map[string]present) {
 	var first present
 	for _, p := range people {
-		if !b.forKind(p.Kind) {
+		if !b.forKind(p.Kind) || b.operator(p.UserID) {
 			continue
 		}
 		// Times are whole seconds: of two in the same one the caller is before who was called.
@@ -20,6 +20,22 @@ func (b *bot) find(people map[string]present) {
 		}
 	}
 	b.leg = first.SessionID
+	if b.leg != "" {
+		b.meetsSomebody()
+	}
+}
+
+// operator tells whether the user id is that of somebody whom Trunkline has called for a transfer.
+func (b *bot) operator(userID string) bool {
+	id := b.job.Body.Trunkline.CallID
+	return id != "" && strings.HasPrefix(userID, id+"-t")
+}
+
+func (b *bot) meetsSomebody() {
+	if !b.met {
+		b.met = true
+		close(b.there)
+	}
 }
 
 // forKind tells whether a bot of this job can be there for a phone of a kind: one with a caller of its own for callers
@@ -30,8 +46,11 @@ func (b *bot) forKind(kind string) bool {
 
 // meet takes the first phone that comes for the bot's own.
 func (b *bot) meet(e event) {
-	if b.leg == "" && (e.Event == "dialin-connected" || b.job.out()) {
+	if b.leg == "" && (e.Event == "dialin-connected" || b.job.out() && !b.operator(e.UserID)) {
 		b.leg = e.Leg
+	}
+	if b.leg == e.Leg && e.Event != "dialout-connected" { // that one rings
+		b.meetsSomebody()
 	}
 }
 
@@ -52,5 +71,5 @@ func (b *bot) mine(e event) bool {
 			return true
 		}
 	}
-	return b.leg == "" || b.leg == e.Leg
+	return b.leg == "" && !b.operator(e.UserID) || b.leg == e.Leg
 }

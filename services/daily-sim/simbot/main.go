@@ -37,7 +37,7 @@ func Main(ctx context.Context, stdin io.Reader, args []string) int {
 	defer stop()
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
-	b := &bot{job: j, vices: v, client: &http.Client{Transport: transport}}
+	b := &bot{job: j, vices: v, client: &http.Client{Transport: transport}, there: make(chan struct{})}
 	return b.run(ctx)
 }
 
@@ -48,6 +48,9 @@ type bot struct {
 	session  string // the bot's own in the room
 	leg      string // of the phone that the bot is there for, empty until one is known
 	dialouts []*dialout
+	met      bool            // somebody is there to talk to
+	there    chan struct{}   // closed with it
+	leave    <-chan struct{} // the caller has been handed over, and the bot is to go
 }
 
 func (b *bot) run(ctx context.Context) int {
@@ -87,6 +90,8 @@ func (b *bot) stay(ctx context.Context, rm *room) int {
 	if d := b.vices.leaveAfter; d > 0 {
 		leave = time.After(d)
 	}
+	ended := func() {}
+	defer func() { ended() }()
 	for {
 		select {
 		case e, ok := <-rm.events:
@@ -96,8 +101,10 @@ func (b *bot) stay(ctx context.Context, rm *room) int {
 			}
 			switch e.Event {
 			case "joined":
+				b.session = e.SessionID
 				b.find(e.Participants)
-				b.startDialling(ctx, e.SessionID)
+				b.startDialling(ctx)
+				ended = b.startTransfers(ctx)
 			case "dialin-connected", "dialout-connected":
 				b.meet(e)
 			case "dialin-ready":
@@ -133,6 +140,9 @@ func (b *bot) stay(ctx context.Context, rm *room) int {
 			}
 		case <-leave:
 			say("leaving")
+			return 0
+		case <-b.leave:
+			say("the caller is handed over")
 			return 0
 		case <-die:
 			say("dying after the forward")

@@ -19,6 +19,7 @@ type event struct {
 	Event       string `json:"event"`
 	SessionID   string `json:"session_id"` // joined: the bot's own
 	Leg         string `json:"sessionId"`  // of a phone
+	UserID      string `json:"userId"`     // of a phone that was called, if it was given one
 	Who         string `json:"who"`        // sim-heard
 	SIPEndpoint string `json:"sipEndpoint"`
 	Type        string `json:"type"`
@@ -29,6 +30,7 @@ type event struct {
 // present is a participant whom the bot finds in the room.
 type present struct {
 	SessionID string `json:"sessionId"`
+	UserID    string `json:"userId"`
 	Kind      string `json:"participantType"` // empty for who is no phone
 	JoinedAt  int64  `json:"joinedAt"`
 }
@@ -111,6 +113,16 @@ func tell(ctx context.Context, client *http.Client, j job, what string) error {
 	return nil
 }
 
+// speak says something in the room.
+func (b *bot) speak(ctx context.Context, text string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := post(ctx, b.client, strings.TrimRight(b.job.RoomURL, "/")+"/say", "", map[string]string{"session_id": b.session, "text": text}); err != nil {
+		return fmt.Errorf("say something: %w", err)
+	}
+	return nil
+}
+
 // post sends JSON, and wants 200.
 func post(ctx context.Context, client *http.Client, url, token string, what any) error {
 	body, err := json.Marshal(what)
@@ -121,7 +133,9 @@ func post(ctx context.Context, client *http.Client, url, token string, what any)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := client.Do(req)
 	if err != nil {

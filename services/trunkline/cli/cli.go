@@ -31,8 +31,8 @@ func rootCommand() *cobra.Command {
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	root.AddCommand(
-		devCommand(), demoCommand(), serveCommand(), setupCommand(), simCommand(), callCommand(), callsCommand(), policyCommand(), keysCommand(),
-		dlqCommand(), benchCommand(), natsCommand(), healthCommand(), superviseCommand(),
+		devCommand(), demoCommand(), serveCommand(), setupCommand(), simCommand(), callCommand(), callsCommand(), policyCommand(),
+		transferCommand(), transfersCommand(), targetsCommand(), keysCommand(), dlqCommand(), benchCommand(), natsCommand(), healthCommand(), superviseCommand(),
 	)
 	return root
 }

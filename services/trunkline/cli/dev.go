@@ -68,6 +68,7 @@ Trunkline is up.
   webhooks   %s%s
   bots       %s (the gateway)
   calls      %s (Connect RPC)
+  transfers  %s (the same)
   health     %s/readyz, /metrics
   simulator  %s/sim/calls
   NATS       %s
@@ -80,7 +81,7 @@ Place a call, or have somebody called:
 
 and look at it with "trunkline calls ls" and "trunkline calls show ID". Ctrl-C ends everything.
 
-`, s.URLs["ingress"], s.Config.Ingress.DialinPaths[0], s.URLs["gateway"], s.URLs["control"], s.URLs["admin"], s.URLs["sim"], s.URLs["nats"],
+`, s.URLs["ingress"], s.Config.Ingress.DialinPaths[0], s.URLs["gateway"], s.URLs["control"], s.URLs["transfer"], s.URLs["admin"], s.URLs["sim"], s.URLs["nats"],
 		s.Key.Reveal(), auth.Admin, keyFile, s.URLs["sim"])
 }
 

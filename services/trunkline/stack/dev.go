@@ -32,5 +32,5 @@ func DevPhones(cfg *sim.Config) {
 // FreePorts has every service listen on a free port of loopback.
 func FreePorts(cfg *config.Config) {
 	const free = "127.0.0.1:0"
-	cfg.Listen = config.Listen{Ingress: free, Gateway: free, Control: free, Admin: free}
+	cfg.Listen = config.Listen{Ingress: free, Gateway: free, Control: free, Transfer: free, Admin: free}
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/config"
 	"github.com/trunkline/trunkline/proto/gen/trunkline/control/v1/controlv1connect"
+	"github.com/trunkline/trunkline/proto/gen/trunkline/transfer/v1/transferv1connect"
 	"github.com/trunkline/trunkline/services/daily-sim/sim"
 )
 
@@ -64,7 +65,7 @@ type Stack struct {
 	JS    jetstream.JetStream
 	// Key is an API key that is good for everything.
 	Key config.Secret
-	// URLs by what is served: sim, ingress, gateway, control, admin, nats.
+	// URLs by what is served: sim, ingress, gateway, control, transfer, admin, nats.
 	URLs map[string]string
 
 	stop context.CancelFunc
@@ -165,6 +166,11 @@ func (s *Stack) Control() controlv1connect.CallServiceClient {
 	return controlv1connect.NewCallServiceClient(http.DefaultClient, s.URLs["control"], connect.WithInterceptors(auth.Bearer(s.Key.Reveal())))
 }
 
+// Transfers gives a client of transfer-service that may do everything.
+func (s *Stack) Transfers() transferv1connect.TransferServiceClient {
+	return transferv1connect.NewTransferServiceClient(http.DefaultClient, s.URLs["transfer"], connect.WithInterceptors(auth.Bearer(s.Key.Reveal())))
+}
+
 // Stop ends everything and waits for it.
 func (s *Stack) Stop() error {
 	s.stop()
@@ -180,7 +186,7 @@ func (s *Stack) listen(ctx context.Context, o Options) (map[string]net.Listener,
 	var config net.ListenConfig
 	for name, addr := range map[string]string{
 		"ingress": s.Config.Listen.Ingress, "gateway": s.Config.Listen.Gateway, "control": s.Config.Listen.Control,
-		"admin": s.Config.Listen.Admin, "sim": fmt.Sprintf("127.0.0.1:%d", o.Ports.Sim),
+		"transfer": s.Config.Listen.Transfer, "admin": s.Config.Listen.Admin, "sim": fmt.Sprintf("127.0.0.1:%d", o.Ports.Sim),
 	} {
 		l, err := config.Listen(ctx, "tcp", addr)
 		if err != nil {
@@ -192,7 +198,7 @@ func (s *Stack) listen(ctx context.Context, o Options) (map[string]net.Listener,
 		listeners[name] = l
 		s.URLs[name] = fmt.Sprintf("http://127.0.0.1:%d", l.Addr().(*net.TCPAddr).Port)
 	}
-	s.Config.Gateway.URL = s.URLs["gateway"]
+	s.Config.Gateway.URL, s.Config.Control.URL, s.Config.Transfer.URL = s.URLs["gateway"], s.URLs["control"], s.URLs["transfer"]
 	s.Config.Daily.APIURL = s.URLs["sim"] + "/v1"
 	s.Config.PublicURL = s.URLs["ingress"]
 	if o.NoDomainWebhook {
