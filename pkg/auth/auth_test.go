@@ -21,6 +21,7 @@ import (
 	"github.com/trunkline/trunkline/pkg/bus/bustest"
 	controlv1 "github.com/trunkline/trunkline/proto/gen/trunkline/control/v1"
 	"github.com/trunkline/trunkline/proto/gen/trunkline/control/v1/controlv1connect"
+	"github.com/trunkline/trunkline/proto/gen/trunkline/transfer/v1/transferv1connect"
 )
 
 // service tells who asks. A watcher is told at once, and then nothing.
@@ -61,15 +62,26 @@ func newWorld(t *testing.T, perSecond int) *world {
 	if w.keys, err = auth.Open(t.Context(), w.js); err != nil {
 		t.Fatal(err)
 	}
-	gate := &auth.Gate{Keys: w.keys, PerSecond: perSecond, Recheck: 20 * time.Millisecond}
+	return w.behind(&auth.Gate{PerSecond: perSecond})
+}
+
+// behind puts the service behind a gate that knows the world's keys.
+func (w *world) behind(gate *auth.Gate) *world {
+	w.t.Helper()
+	gate.Keys, gate.Recheck = w.keys, 20*time.Millisecond
 	mux := http.NewServeMux()
 	mux.Handle(controlv1connect.NewCallServiceHandler(service{}, gate.Option()))
+	mux.Handle(transferv1connect.NewTransferServiceHandler(transfers{}, gate.Option()))
 	// Of no contract: nothing says which scope it needs.
 	mux.Handle("/without/Scope", connect.NewUnaryHandlerSimple("/without/Scope", service{}.GetCall, gate.Option()))
+	// No stream of the contract is internal.
+	internal := controlv1.File_trunkline_control_v1_call_service_proto.Services().ByName("CallService").Methods().ByName("AdmitLeg")
+	mux.Handle("/an/InternalStream", connect.NewServerStreamHandlerSimple("/an/InternalStream", service{}.WatchCalls, connect.WithSchema(internal), gate.Option()))
 	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	w.url = server.URL
-	return w
+	w.t.Cleanup(server.Close)
+	there := *w
+	there.url = server.URL
+	return &there
 }
 
 func (w *world) add(name string, scopes ...string) (token string) {

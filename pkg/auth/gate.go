@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -25,16 +26,26 @@ const (
 	recheck    = 10 * time.Second
 )
 
-// Gate stands before RPC handlers. It lets a request through whose key has the scope that the RPC names in the contract;
+// mostLimits bounds the callers whose pace is remembered: bots come and go. Who has not asked for as long as it takes so many
+// others to ask begins anew.
+const mostLimits = 10_000
+
+// Gate stands before RPC handlers. It lets a request through of who has the scope that the RPC names in the contract;
 // one that names none is closed to everybody.
 type Gate struct {
 	Keys *Keys
-	// PerSecond is how many requests a key may make in this process, on average. Twice as many may come at once.
+	// Tokens lets in Trunkline's own services, for what is internal. Without it only API keys are good for anything.
+	Tokens *Tokens
+	// Bots has Tokens let in bots as well, for transfers:write and calls:read. The handlers must see to it that a bot has to
+	// do with its own call alone.
+	Bots bool
+	// PerSecond is how many requests each caller may make in this process, on average. Twice as many may come at once.
 	PerSecond int
-	// Recheck is how often the key of a stream is looked at again; 0 is every 10 s.
+	// Recheck is how often the key or token of a stream is looked at again; 0 is every 10 s.
 	Recheck time.Duration
 
-	limits sync.Map // of *rate.Limiter, by the key's name: as many as there have been keys
+	once   sync.Once
+	limits *lru.Cache[string, *rate.Limiter] // by who asks
 }
 
 // Option puts the gate before a handler. A request that is refused is not even read.
@@ -42,51 +53,68 @@ func (g *Gate) Option() connect.HandlerOption {
 	return connect.WithHandlerOptions(connect.WithRequestGate(g.enter), connect.WithInterceptors(streams{g}))
 }
 
-type caller struct{}
-
-// Caller is the name of the key with which a request was made.
-func Caller(ctx context.Context) string {
-	name, _ := ctx.Value(caller{}).(string)
-	return name
-}
-
 func (g *Gate) enter(ctx context.Context, spec connect.Spec, _ connect.Peer, header http.Header) (context.Context, error) {
-	key, err := g.check(ctx, spec, header)
+	w, err := g.check(ctx, spec, header)
 	if err != nil {
 		return nil, err
 	}
-	limit, known := g.limits.Load(key.Name)
-	if !known {
-		limit, _ = g.limits.LoadOrStore(key.Name, rate.NewLimiter(rate.Limit(g.PerSecond), 2*g.PerSecond))
-	}
-	if !limit.(*rate.Limiter).Allow() {
-		refused := connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("key %s has made more than %d requests a second; try again in a second", key.Name, g.PerSecond))
+	if !g.limit(w).Allow() {
+		refused := connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("%s has made more than %d requests a second; try again in a second", w, g.PerSecond))
 		refused.Meta().Set("Retry-After", "1")
 		return nil, refused
 	}
-	return context.WithValue(ctx, caller{}, key.Name), nil
+	return context.WithValue(ctx, whoKey{}, w), nil
 }
 
-// check finds the key of a request, and whether it is good for the RPC.
-func (g *Gate) check(ctx context.Context, spec connect.Spec, header http.Header) (Key, error) {
+func (g *Gate) limit(w who) *rate.Limiter {
+	g.once.Do(func() { g.limits, _ = lru.New[string, *rate.Limiter](mostLimits) }) // fails for a size of 0 alone
+	name := w.String()
+	if limit, known := g.limits.Get(name); known {
+		return limit
+	}
+	limit := rate.NewLimiter(rate.Limit(g.PerSecond), 2*g.PerSecond)
+	if first, known, _ := g.limits.PeekOrAdd(name, limit); known {
+		return first
+	}
+	return limit
+}
+
+// check finds who makes a request, and whether the RPC is open to him.
+func (g *Gate) check(ctx context.Context, spec connect.Spec, header http.Header) (who, error) {
 	scheme, token, _ := strings.Cut(header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return Key{}, stranger(errors.New("an API key is needed: send the header Authorization: Bearer KEY; trunkline keys add makes a key"))
+		return who{}, stranger(errors.New("an API key is needed: send the header Authorization: Bearer KEY; trunkline keys add makes a key"))
+	}
+	w, err := g.find(ctx, strings.TrimSpace(token))
+	switch scope := scopeOf(spec); {
+	case errors.Is(err, ErrUnknown):
+		return who{}, stranger(err)
+	case err != nil:
+		return who{}, connect.NewError(connect.CodeUnavailable, fmt.Errorf("look up the API key: %w", err))
+	case scope == "":
+		return who{}, connect.NewError(connect.CodePermissionDenied, fmt.Errorf("%s has no scope in the contract, and is closed", spec.Procedure))
+	case !w.may(scope):
+		return who{}, connect.NewError(connect.CodePermissionDenied, fmt.Errorf("%s lacks the scope %s", w, scope))
+	}
+	return w, nil
+}
+
+// find gives who has a token; nobody is [ErrUnknown].
+func (g *Gate) find(ctx context.Context, token string) (who, error) {
+	if g.Tokens != nil && !strings.HasPrefix(token, prefix) {
+		if g.Bots {
+			if callID, attempt, err := g.Tokens.ReadBot(token); err == nil {
+				return bot(callID, attempt), nil
+			}
+		}
+		if name, err := g.Tokens.ReadService(token); err == nil {
+			return who{kind: aService, name: name}, nil
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	key, err := g.Keys.Find(ctx, strings.TrimSpace(token))
-	switch scope := scopeOf(spec); {
-	case errors.Is(err, ErrUnknown):
-		return Key{}, stranger(err)
-	case err != nil:
-		return Key{}, connect.NewError(connect.CodeUnavailable, fmt.Errorf("look up the API key: %w", err))
-	case scope == "":
-		return Key{}, connect.NewError(connect.CodePermissionDenied, fmt.Errorf("%s has no scope in the contract, and is closed", spec.Procedure))
-	case !key.May(scope):
-		return Key{}, connect.NewError(connect.CodePermissionDenied, fmt.Errorf("key %s lacks the scope %s", key.Name, scope))
-	}
-	return key, nil
+	key, err := g.Keys.Find(ctx, token)
+	return who{kind: aKey, name: key.Name, key: key}, err
 }
 
 // scopeOf gives the scope that the contract asks for, or none.
@@ -105,7 +133,7 @@ func stranger(err error) error {
 	return refused
 }
 
-// streams ends a stream whose key is no longer good for it. Its handler must end with its context.
+// streams ends a stream whose key or token is no longer good for it. Its handler must end with its context.
 type streams struct{ *Gate }
 
 func (s streams) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc { return next }
@@ -130,8 +158,12 @@ func (s streams) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect
 }
 
 // watch gives the refusal as soon as there is one. That the broker cannot be asked is none: a stream tells nothing new
-// without it.
+// without it. A service's token is for the beginning: it expires before a stream does.
 func (g *Gate) watch(ctx context.Context, conn connect.StreamingHandlerConn) error {
+	if whoIn(ctx).kind == aService {
+		<-ctx.Done()
+		return nil
+	}
 	every := g.Recheck
 	if every == 0 {
 		every = recheck

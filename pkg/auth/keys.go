@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package auth lets in who has an API key, and no further than the key's scopes go. What is stored of a key does not
-// let anybody in.
+// let anybody in. Bots and Trunkline's own services have signed tokens instead, which are good for little.
 package auth
 
 import (
@@ -26,11 +26,17 @@ const (
 	CallsRead      = "calls:read"
 	CallsWrite     = "calls:write"
 	TransfersWrite = "transfers:write"
-	Admin          = "admin" // everything
+	// TransfersNumber lets callers be handed over to any number, and not to configured targets alone.
+	TransfersNumber = "transfers:number"
+	Admin           = "admin" // everything but Internal
+	// Internal is for Trunkline's own services, and no key has it.
+	Internal = "internal"
 )
 
-// Scopes gives all scopes.
-func Scopes() []string { return []string{CallsRead, CallsWrite, TransfersWrite, Admin} }
+// Scopes gives all scopes that a key can have.
+func Scopes() []string {
+	return []string{CallsRead, CallsWrite, TransfersWrite, TransfersNumber, Admin}
+}
 
 // ErrExists is returned for the name of a key that is there already.
 var ErrExists = errors.New("there is a key of that name already")
@@ -47,7 +53,7 @@ type Key struct {
 
 // May reports whether the key has a scope.
 func (k Key) May(scope string) bool {
-	return slices.Contains(k.Scopes, scope) || slices.Contains(k.Scopes, Admin)
+	return scope != Internal && (slices.Contains(k.Scopes, scope) || slices.Contains(k.Scopes, Admin))
 }
 
 // stored is a key as it is kept.

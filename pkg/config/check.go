@@ -25,12 +25,15 @@ func check(d *document, c *Config) {
 	checkIngress(d, c)
 	checkDaily(d, c)
 	checkURL(d, "gateway.url", c.Gateway.URL, true, "http", "https")
+	checkURL(d, "control.url", c.Control.URL, true, "http", "https")
 	for name, a := range c.Agents {
 		checkAgent(d, child("agents", name), a)
 	}
 	checkRoutes(d, c)
 	checkDialout(d, c)
 	checkPolicy(d, c)
+	checkTransfer(d, c)
+	checkTargets(d, c)
 }
 
 func checkNATS(d *document, c *Config) {
@@ -55,6 +58,7 @@ func checkListen(d *document, c *Config) {
 		{"listen.ingress", c.Listen.Ingress},
 		{"listen.gateway", c.Listen.Gateway},
 		{"listen.control", c.Listen.Control},
+		{"listen.transfer", c.Listen.Transfer},
 		{"listen.admin", c.Listen.Admin},
 	} {
 		_, port, err := net.SplitHostPort(l.address)
@@ -175,10 +179,15 @@ func span(v time.Duration) string {
 
 // normalize brings what was checked to its one form.
 func normalize(c *Config) {
-	for _, u := range []*string{&c.PublicURL, &c.Daily.APIURL, &c.Gateway.URL} {
+	for _, u := range []*string{&c.PublicURL, &c.Daily.APIURL, &c.Gateway.URL, &c.Control.URL, &c.Transfer.URL} {
 		*u = strings.TrimRight(*u, "/")
 	}
 	for i := range c.Routes {
 		c.Routes[i].Number, _ = phone.Normalize(c.Routes[i].Number, c.Region)
+	}
+	for _, t := range c.Targets {
+		for i := range t.Numbers {
+			t.Numbers[i], _ = phone.Normalize(t.Numbers[i], c.Region)
+		}
 	}
 }

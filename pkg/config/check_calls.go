@@ -47,7 +47,7 @@ func checkAgent(d *document, path string, a Agent) {
 
 func checkRoutes(d *document, c *Config) {
 	var defaults []int
-	agents := d.agentNames()
+	agents := d.names("agents")
 	numbers := map[string]int{}
 	for i, r := range c.Routes {
 		path := item("routes", i)
@@ -80,8 +80,7 @@ func checkRoutes(d *document, c *Config) {
 }
 
 func checkNumber(d *document, path, number, region string, i int, seen map[string]int) {
-	if normal, err := phone.Normalize(number, region); err != nil || normal == "" {
-		d.report(path, fmt.Sprintf("must be a phone number (of %s, unless it begins with +) or a sip: URI", region), "region")
+	if !isNumber(d, path, number, region) {
 		return
 	}
 	key := routeKey(number, region)
@@ -90,6 +89,15 @@ func checkNumber(d *document, path, number, region string, i int, seen map[strin
 		return
 	}
 	seen[key] = i
+}
+
+func isNumber(d *document, path, number, region string) bool {
+	normal, err := phone.Normalize(number, region)
+	ok := err == nil && normal != ""
+	if !ok {
+		d.report(path, fmt.Sprintf("must be a phone number (of %s, unless it begins with +) or a sip: URI", region), "region")
+	}
+	return ok
 }
 
 func checkRoute(d *document, path string, r Route, c *Config, agents []string) {
@@ -127,9 +135,9 @@ func checkRecord(d *document, c *Config) {
 	d.report(duration, "a call would last longer than nats.max_age ("+span(c.NATS.MaxAge)+") keeps it", budget)
 }
 
-// agentNames are those that the file has, whatever is wrong with the agents.
-func (d *document) agentNames() []string {
+// names are the keys that the file has below one of its own, whatever is wrong with their values.
+func (d *document) names(section string) []string {
 	root, _ := d.value.(map[string]any)
-	agents, _ := root["agents"].(map[string]any)
-	return slices.Sorted(maps.Keys(agents))
+	entries, _ := root[section].(map[string]any)
+	return slices.Sorted(maps.Keys(entries))
 }

@@ -47,18 +47,23 @@ func checkPolicy(d *document, c *Config) {
 			d.report(item("policy.countries", i), "is not a region that has phone numbers")
 		}
 	}
-	switch {
-	case (p.Hours.From == "") != (p.Hours.To == ""):
-		d.report("policy.hours", "must have both from and to, or neither", "policy.hours.from", "policy.hours.to")
-	case p.Hours.From != "" && p.Hours.From == p.Hours.To:
-		d.report("policy.hours.to", "must not be policy.hours.from; leave both out for the whole day", "policy.hours.from")
-	}
+	checkHours(d, "policy.hours", p.Hours)
 	positive(d, "policy.per_number.window", p.PerNumber.Window)
 	if p.PerSecond <= 0 {
 		d.report("policy.per_second", "must be more than 0")
 	}
 	if len(p.Countries) > 0 { // else nobody is called, and nothing below matters
 		checkDialoutFits(d, c)
+	}
+}
+
+func checkHours(d *document, path string, h Hours) {
+	from, to := child(path, "from"), child(path, "to")
+	switch {
+	case (h.From == "") != (h.To == ""):
+		d.report(path, "must have both from and to, or neither", from, to)
+	case h.From != "" && h.From == h.To:
+		d.report(to, "must not be "+from+"; leave both out for the whole day", from)
 	}
 }
 

@@ -81,5 +81,9 @@ func (d *document) decode(c *Config) error {
 		a.Name = name
 		c.Agents[name] = a
 	}
+	for name, t := range c.Targets {
+		t.Name = name
+		c.Targets[name] = t
+	}
 	return nil
 }

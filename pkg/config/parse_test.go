@@ -54,9 +54,14 @@ func TestExampleParses(t *testing.T) {
 	if len(c.Routes) != 2 || c.Routes[0].Number != "+14155550100" || !c.Routes[1].Default {
 		t.Errorf("routes: %+v", c.Routes)
 	}
-	c.Agents, c.Routes = nil, nil
+	desk := config.DefaultTarget()
+	desk.Name, desk.Description, desk.Numbers = "desk", "The service desk", []string{"sip:desk@pbx.example.com"}
+	if !reflect.DeepEqual(c.Targets, map[string]config.Target{"desk": desk}) || !reflect.DeepEqual(a.Targets, []string{"desk"}) || c.Routes[0].Overflow != "desk" {
+		t.Errorf("targets: %+v, of the agent %v, of the route %q", c.Targets, a.Targets, c.Routes[0].Overflow)
+	}
+	c.Agents, c.Routes, c.Targets = nil, nil, nil
 	if !reflect.DeepEqual(c, config.Default()) {
-		t.Errorf("apart from agents and routes, the example should have the defaults: %+v", c)
+		t.Errorf("apart from agents, routes and targets, the example should have the defaults: %+v", c)
 	}
 }
 
@@ -128,6 +133,60 @@ routes:
 	}
 	if r := c.Routes[0]; r.Number != "+442079460000" || r.MaxDuration != 90*time.Minute {
 		t.Errorf("route: %+v", r)
+	}
+}
+
+func TestTargetsAreTaken(t *testing.T) {
+	c := parse(t, `
+region: GB
+listen: {transfer: "0.0.0.0:9003"}
+control: {url: "http://control:8082/"}
+transfer: {brief_timeout: 2m, url: "https://transfer.example.com/"}
+policy: {countries: [GB]}
+agents:
+  support: {command: [bot], targets: [desk, night]}
+routes:
+  - {number: 020 7946 0000, agent: support, overflow: night}
+  - {default: true, agent: support}
+targets:
+  desk:
+    description: for bills
+    numbers: [020 7946 0001, "+44 20 7946 0002", " SIP:Desk@example.com;transport=tls"]
+    strategy: all_at_once
+    ring_timeout: 40s
+    hours: {from: "09:00", to: "17:30", days: [mon, tue], timezone: Europe/London}
+    caller_id: 0f7d5e4c-1111-4222-8333-444455556666
+    modes: [cold, refer]
+    no_answer: {then: target, target: night}
+    bot_leaves: true
+  night: {numbers: ["sip:night@example.com"], no_answer: {then: end, message: Nobody is here.}}
+  elsewhere: {numbers: ["+14155550100"]}
+`)
+	desk := config.Target{
+		Name: "desk", Description: "for bills", Numbers: []string{"+442079460001", "+442079460002", "SIP:Desk@example.com;transport=tls"},
+		Strategy: config.AllAtOnce, RingTimeout: 40 * time.Second,
+		Hours:    config.TargetHours{Hours: config.Hours{From: "09:00", To: "17:30", Days: []string{"mon", "tue"}}, Timezone: "Europe/London"},
+		CallerID: "0f7d5e4c-1111-4222-8333-444455556666", Modes: []string{config.ModeCold, config.ModeRefer},
+		NoAnswer: config.NoAnswer{Then: config.ThenTarget, Target: "night"}, BotLeaves: true,
+	}
+	if got := c.Targets["desk"]; !reflect.DeepEqual(got, desk) {
+		t.Errorf("got  %+v\nwant %+v", got, desk)
+	}
+	night := config.DefaultTarget()
+	night.Name, night.Numbers, night.NoAnswer = "night", []string{"sip:night@example.com"}, config.NoAnswer{Then: config.ThenEnd, Message: "Nobody is here."}
+	if got := c.Targets["night"]; !reflect.DeepEqual(got, night) {
+		t.Errorf("got  %+v\nwant %+v", got, night)
+	}
+	transfer := config.Default().Transfer
+	transfer.BriefTimeout, transfer.URL = 2*time.Minute, "https://transfer.example.com"
+	if c.Transfer != transfer || c.TransferURL() != transfer.URL || c.ControlURL() != "http://control:8082" {
+		t.Errorf("%+v, %s, %s", c.Transfer, c.TransferURL(), c.ControlURL())
+	}
+	if c.Transfer.URL = ""; c.TransferURL() != "http://127.0.0.1:9003" {
+		t.Errorf("derived: %s", c.TransferURL())
+	}
+	if !reflect.DeepEqual(c.Agents["support"].Targets, []string{"desk", "night"}) || c.Routes[0].Overflow != "night" || c.Routes[1].Overflow != "" {
+		t.Errorf("%+v, %+v", c.Agents, c.Routes)
 	}
 }
 

@@ -427,6 +427,152 @@ policy:
 3: dialout.answer_budget: 10s must be longer than agents.support.ready_timeout (10s)
 4: dialout.window: a dial-out would last longer than nats.max_age (168h), less a day, keeps it`},
 
+	"targets": {`
+listen: {transfer: 8083}
+control: {url: control}
+targets:
+  Desk: {numbers: []}
+  desk:
+    nummbers: ["+14155550100"]
+    strategy: at_once
+    ring_timeout: 1 minute
+    hours: {from: "9:00", days: [Mon], zone: UTC}
+    caller_id: "+14155550100"
+    modes: [cold, cold, hot]
+    no_answer: {then: voicemail}
+  night: {numbers: [+14155550100, ""], modes: [], bot_leaves: maybe}
+transfer: {announce_timeout: soon, url: 5}
+agents:
+  support: {command: [bot], targets: [desk, desk, ""]}
+routes:
+  - {default: true, agent: support, overflow: 5}
+`, `
+2: listen.transfer: must be a text: put it in quotes
+3: control.url: must be an address http://… or https://…
+5: targets.Desk: a name is up to 40 lower-case letters, digits, - and _, and begins with a letter or digit
+5: targets.Desk.numbers: must not be empty
+6: targets.desk.numbers: is missing
+7: targets.desk.nummbers: is not a known key, did you mean numbers?
+8: targets.desk.strategy: must be in_order or all_at_once
+9: targets.desk.ring_timeout: must be a duration, such as 90s or 1h30m
+10: targets.desk.hours.days[0]: must be mon, tue, wed, thu, fri, sat or sun
+10: targets.desk.hours.from: must be a time of day in quotes, such as "09:00"
+10: targets.desk.hours.zone: is not a known key
+11: targets.desk.caller_id: must be Daily's id of a number, a UUID, and not the number itself
+12: targets.desk.modes[1]: is the same as [0]
+12: targets.desk.modes[2]: must be cold, warm, blind or refer
+13: targets.desk.no_answer.then: must be bot, target or end
+14: targets.night.bot_leaves: must be true or false
+14: targets.night.modes: must not be empty
+14: targets.night.numbers[0]: must be a text: put it in quotes
+14: targets.night.numbers[1]: must not be empty
+15: transfer.announce_timeout: must be a duration, such as 90s or 1h30m
+15: transfer.url: must be a text: put it in quotes
+17: agents.support.targets[1]: is the same as [0]
+17: agents.support.targets[2]: must not be empty
+19: routes[0].overflow: must be a text: put it in quotes`},
+
+	"targets that are right by the schema": {`
+listen: {transfer: ":9090"}
+targets:
+  a:
+    numbers: ["+14155550100", anonymous, "(415) 555-0100", "sip:A@b.c", "SIP:a@B.C", 12]
+  b:
+    numbers: ["+14155550100", "+14155550101", "+14155550102", "+14155550103", "+14155550104"]
+    strategy: all_at_once
+    ring_timeout: 500ms
+    hours: {from: "09:00"}
+    no_answer: {target: a, message: Goodbye.}
+  c:
+    numbers: ["+14155550100"]
+    ring_timeout: 301s
+    hours: {from: "09:00", to: "09:00", timezone: Europe/Berln}
+    no_answer: {then: target}
+  d:
+    numbers: ["+14155550100"]
+    hours: {timezone: Local}
+    no_answer: {then: target, target: cc, message: Goodbye.}
+transfer:
+  announce_timeout: 0s
+  brief_timeout: 6m
+  message_timeout: 500ms
+  lost_after: 4s
+  url: transfer:8083
+` + minimal, `
+2: listen.admin: 127.0.0.1:9090 is taken by listen.transfer (:9090)
+5: targets.a.numbers[5]: must be a text: put it in quotes
+7: targets.b.numbers: must be at most 4 to ring all at once: Daily has five phones in a room, and one is the caller's
+9: targets.b.ring_timeout: must be at least 1s
+10: targets.b.hours: must have both from and to, or neither
+11: targets.b.no_answer.message: is for then: end alone
+11: targets.b.no_answer.target: is for then: target alone
+14: targets.c.ring_timeout: must be at most 5m
+15: targets.c.hours.timezone: is not a time zone of the IANA database, such as Europe/Berlin
+15: targets.c.hours.to: must not be targets.c.hours.from; leave both out for the whole day
+16: targets.c.no_answer: must name a target, as it says then: target
+19: targets.d.hours.timezone: is not a time zone of the IANA database, such as Europe/Berlin
+20: targets.d.no_answer.message: is for then: end alone
+20: targets.d.no_answer.target: there is no target of this name, did you mean c?
+22: transfer.announce_timeout: must be at least 1s
+23: transfer.brief_timeout: must be at most 5m
+24: transfer.message_timeout: must be at least 1s
+25: transfer.lost_after: must be at least 5s
+26: transfer.url: must be an address http://… or https://…`},
+
+	"numbers of targets": {`
+targets:
+  a:
+    numbers:
+      - "+14155550100"
+      - anonymous
+      - "(415) 555-0100"
+      - "sip:A@b.c"
+      - "SIP:a@B.C"
+      - +1 415
+` + minimal, `
+6: targets.a.numbers[1]: must be a phone number (of US, unless it begins with +) or a sip: URI
+7: targets.a.numbers[2]: is the same as [0]
+9: targets.a.numbers[4]: is the same as [3]
+10: targets.a.numbers[5]: must be a phone number (of US, unless it begins with +) or a sip: URI`},
+
+	"targets in a circle": {`
+targets:
+  a: {numbers: ["sip:a@b.c"], no_answer: {then: target, target: a}}
+  b: {numbers: ["sip:a@b.c"], no_answer: {then: target, target: c}}
+  c: {numbers: ["sip:a@b.c"], no_answer: {then: target, target: d}}
+  d: {numbers: ["sip:a@b.c"], no_answer: {then: target, target: c}}
+  e: {numbers: ["sip:a@b.c"], no_answer: {then: target, target: f}}
+  f: {numbers: ["sip:a@b.c"]}
+` + minimal, `
+3: targets.a.no_answer.target: leads back to where it began: a, a
+5: targets.c.no_answer.target: leads back to where it began: c, d, c
+6: targets.d.no_answer.target: leads back to where it began: d, c, d`},
+
+	"targets that are used": {`
+policy: {countries: [GB, IE]}
+targets:
+  desk: {numbers: ["+442079460000", "+14155550100", "sip:a@b.c"], no_answer: {then: target, target: night}}
+  night: {numbers: ["+80012345678"], modes: [blind, refer]}
+  nobodys: {numbers: ["+14155550100"]}
+agents:
+  support: {command: [bot], targets: [desk, dask]}
+routes:
+  - {default: true, agent: support, overflow: night}
+  - {number: "+14155550100", agent: support, overflow: knight}
+`, `
+4: targets.desk.numbers[1]: belongs to US, and policy.countries has GB, IE: policy would refuse every call to it
+5: targets.night.numbers[0]: belongs to no country: policy would refuse every call to it
+8: agents.support.targets[1]: there is no target of this name, did you mean desk?
+10: routes[0].overflow: targets.night.modes must have cold: there is no bot that could do anything else
+11: routes[1].overflow: there is no target of this name, did you mean night?`},
+
+	"a target where nobody may be called": {`
+targets: {desk: {numbers: ["+14155550100"]}}
+agents: {support: {command: [bot], targets: [desk]}}
+routes: [{default: true, agent: support}]
+`, `
+2: targets.desk.numbers[0]: belongs to US, and policy.countries has none: policy would refuse every call to it`},
+
 	"what is wrong where it is merged from": {`
 agents:
   a: &a

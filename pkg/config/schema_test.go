@@ -126,7 +126,7 @@ func text(n *yaml.Node, key string) string {
 // The defaults that the schema tells are those that the code has.
 func TestSchemaDefaultsAreTheCodes(t *testing.T) {
 	c := config.Default()
-	agent, route := config.DefaultAgent(), config.DefaultRoute()
+	agent, route, target := config.DefaultAgent(), config.DefaultRoute(), config.DefaultTarget()
 	for _, k := range keys(t) {
 		var field reflect.Value
 		switch {
@@ -134,6 +134,8 @@ func TestSchemaDefaultsAreTheCodes(t *testing.T) {
 			field = fieldAt(reflect.ValueOf(agent), strings.TrimPrefix(k.path, "agents.<name>."))
 		case strings.HasPrefix(k.path, "routes[]."):
 			field = fieldAt(reflect.ValueOf(route), strings.TrimPrefix(k.path, "routes[]."))
+		case strings.HasPrefix(k.path, "targets.<name>."):
+			field = fieldAt(reflect.ValueOf(target), strings.TrimPrefix(k.path, "targets.<name>."))
 		default:
 			field = fieldAt(reflect.ValueOf(*c), k.path)
 		}
@@ -163,7 +165,11 @@ func TestSchemaHasEveryField(t *testing.T) {
 	walk = func(typ reflect.Type, prefix string) {
 		for f := range typ.Fields() {
 			name := f.Tag.Get("yaml")
-			if name == "-" {
+			switch name {
+			case "-":
+				continue
+			case ",inline":
+				walk(f.Type, prefix)
 				continue
 			}
 			if !known[prefix+name] {
@@ -195,6 +201,11 @@ func fieldAt(v reflect.Value, path string) reflect.Value {
 	name, rest, more := strings.Cut(path, ".")
 	name, inList := strings.CutSuffix(name, "[]")
 	for f, field := range v.Fields() {
+		if f.Tag.Get("yaml") == ",inline" {
+			if found := fieldAt(field, path); found.IsValid() {
+				return found
+			}
+		}
 		if f.Tag.Get("yaml") != name {
 			continue
 		}

@@ -91,6 +91,23 @@ func KnownRegion(region string) bool {
 	return phonenumbers.GetSupportedRegions()[region]
 }
 
+// Region is the one, as in KnownRegion, that a number in E.164 belongs to;
+// empty for what belongs to none, or is no such number.
+func Region(number string) string {
+	if !e164.MatchString(number) {
+		return ""
+	}
+	n, err := phonenumbers.Parse(number, "")
+	if err != nil {
+		return ""
+	}
+	region := phonenumbers.GetRegionCodeForNumber(n)
+	if !KnownRegion(region) { // 001, of numbers that are the world's
+		return ""
+	}
+	return region
+}
+
 // isAnonymous knows the words that networks give in place of a number, and
 // the URI that RFC 3323 gives.
 func isAnonymous(s string) bool {

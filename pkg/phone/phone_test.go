@@ -88,3 +88,21 @@ func TestKnownRegion(t *testing.T) {
 		}
 	}
 }
+
+func TestRegion(t *testing.T) {
+	for number, want := range map[string]string{
+		"+14155550100":      "US",
+		"+16045550100":      "CA",
+		"+442079460000":     "GB",
+		"+80012345678":      "", // freephone, of the whole world
+		"+99912345678":      "",
+		"4155550100":        "",
+		"sip:+1415@b.c":     "",
+		"":                  "",
+		"+1415555010012345": "",
+	} {
+		if got := phone.Region(number); got != want {
+			t.Errorf("Region(%q) = %q, want %q", number, got, want)
+		}
+	}
+}

@@ -57,7 +57,7 @@ func asBot[T any](s *Scheduler, handle func(context.Context, speaker, T) (any, e
 			app.Refuse(w, http.StatusUnauthorized, "authorization-header-error", "a bearer token is wanted")
 			return
 		}
-		callID, attempt, err := s.readToken(token)
+		callID, attempt, err := s.tokens().ReadBot(token)
 		if err != nil {
 			app.Refuse(w, http.StatusUnauthorized, "authentication-error", "the token is not, or no longer, a bot's of ours")
 			return

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/trunkline/trunkline/pkg/app"
+	"github.com/trunkline/trunkline/pkg/auth"
 	"github.com/trunkline/trunkline/pkg/budget"
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/config"
@@ -70,6 +71,9 @@ type Scheduler struct {
 	ledger   *ledger
 	life     context.Context // what the process does for a call goes on when the request that asked for it has gone
 }
+
+// tokens are those with which bots speak.
+func (s *Scheduler) tokens() auth.Tokens { return auth.Tokens{Secrets: s.Secrets.TrunklineSecret} }
 
 // Backend runs bots. It takes over the lease of the slot, and reports the bot's exit on the bus.
 type Backend interface {

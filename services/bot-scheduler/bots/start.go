@@ -108,7 +108,7 @@ func (s *Scheduler) jobFor(c *call.State, a *call.Attempt, agent config.Agent, d
 	if err != nil {
 		return nil, err
 	}
-	token, err := s.signToken(c.ID, a.N, expires)
+	token, err := s.tokens().SignBot(c.ID, a.N, expires)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	_ "time/tzdata" // where people are must be known on machines that have no time zones of their own
 
 	"github.com/trunkline/trunkline/pkg/config"
+	"github.com/trunkline/trunkline/pkg/hours"
 	"github.com/trunkline/trunkline/pkg/phone"
 )
 
@@ -40,7 +41,7 @@ type Verdict struct {
 type Policy struct {
 	rules  config.Policy
 	region string
-	hours  hours
+	hours  hours.Hours
 	zones  sync.Map // time zones that were asked for, by name
 	list   atomic.Pointer[list]
 	read   os.FileInfo // of the file that list is; for Watch alone
@@ -49,7 +50,7 @@ type Policy struct {
 // New reads the do-not-call list, in which numbers without a country code belong to region. Without a list that can be
 // read there is no Policy: it would let everybody be called.
 func New(cfg config.Policy, region string) (*Policy, error) {
-	h, err := newHours(cfg.Hours)
+	h, err := hours.New(cfg.Hours)
 	if err != nil {
 		return nil, fmt.Errorf("policy.hours: %w", err)
 	}

@@ -128,21 +128,21 @@ func (p *Policy) doNotCall(n number, _ time.Time) Verdict {
 
 // inHours wants the hours kept in every time zone that the number may be in: a mobile number tells no more.
 func (p *Policy) inHours(n number, at time.Time) Verdict {
-	if p.hours.always {
+	if p.hours.Always() {
 		return allow("any time will do")
 	}
 	zones, err := p.zonesOf(n)
 	if err != nil {
 		return refuse("%s", err)
 	}
-	until := p.hours.next(at, zones)
+	until := p.hours.Next(at, zones...)
 	if until.Equal(at) {
 		return allow(clocks(at, zones))
 	}
 	if until.IsZero() {
 		return refuse("there is no time at which the hours are kept in all of its %d time zones", len(zones))
 	}
-	closed := zones[slices.IndexFunc(zones, func(z *time.Location) bool { return !p.hours.open(at.In(z)) })]
+	closed := zones[slices.IndexFunc(zones, func(z *time.Location) bool { return !p.hours.Open(at.In(z)) })]
 	return Verdict{Decision: Wait, Until: until, Detail: clocks(at, []*time.Location{closed}) + "; the hours are " + p.hours.String()}
 }
 

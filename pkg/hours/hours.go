@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package policy
+// Package hours knows when something is open: times of day, on days of the week, in a time zone or in several at once.
+package hours
 
 import (
 	"fmt"
@@ -14,17 +15,18 @@ import (
 // one week is not enough.
 const horizon = 15 * 24 * time.Hour
 
-// hours are kept by what the clock on the wall shows. A minute that comes twice is within them twice, one that is left out
-// is missed, and hours that would begin in it begin after it.
-type hours struct {
+// Hours are kept by what the clock on the wall shows. A minute that comes twice is within them twice, one that is left out
+// is missed, and hours that would begin in it begin after it. They are made by New; the zero value is never open.
+type Hours struct {
 	always   bool
 	from, to int     // minutes from midnight; to is the first that is too late
 	days     [7]bool // on which they begin, from Sunday
 	text     string
 }
 
-func newHours(cfg config.Hours) (hours, error) {
-	h := hours{always: cfg.From == "" && cfg.To == "" && len(cfg.Days) == 0, to: 24 * 60, text: "all day"}
+// New reads what is configured.
+func New(cfg config.Hours) (Hours, error) {
+	h := Hours{always: cfg.From == "" && cfg.To == "" && len(cfg.Days) == 0, to: 24 * 60, text: "all day"}
 	if cfg.From != "" || cfg.To != "" {
 		from, err := time.Parse("15:04", cfg.From)
 		if err != nil {
@@ -54,10 +56,14 @@ func newHours(cfg config.Hours) (hours, error) {
 }
 
 // String is what the configuration says.
-func (h hours) String() string { return h.text }
+func (h Hours) String() string { return h.text }
 
-// open reports whether the clock shows a time within the hours. Behind midnight it is the day before that counts.
-func (h hours) open(clock time.Time) bool {
+// Always reports whether nothing is configured, so that any time will do.
+func (h Hours) Always() bool { return h.always }
+
+// Open reports whether the clock, a time in the zone that counts, shows one within the hours. Behind midnight it is the day
+// before that counts.
+func (h Hours) Open(clock time.Time) bool {
 	minute, day := clock.Hour()*60+clock.Minute(), clock.Weekday()
 	if h.from < h.to {
 		return h.days[day] && h.from <= minute && minute < h.to
@@ -65,8 +71,9 @@ func (h hours) open(clock time.Time) bool {
 	return minute >= h.from && h.days[day] || minute < h.to && h.days[(day+6)%7]
 }
 
-// next is the first moment from at on that is within the hours in every zone, or zero if none is near.
-func (h hours) next(at time.Time, zones []*time.Location) time.Time {
+// Next is the first moment from at on that is within the hours in every zone, or zero if none is near.
+// Without a zone it is at.
+func (h Hours) Next(at time.Time, zones ...*time.Location) time.Time {
 	last := at.Add(horizon)
 	for t := at; !t.After(last); {
 		before := t
@@ -80,11 +87,11 @@ func (h hours) next(at time.Time, zones []*time.Location) time.Time {
 	return time.Time{}
 }
 
-// nextIn is next for one zone; past last if there is none until then.
-func (h hours) nextIn(t time.Time, zone *time.Location, last time.Time) time.Time {
+// nextIn is Next for one zone; past last if there is none until then.
+func (h Hours) nextIn(t time.Time, zone *time.Location, last time.Time) time.Time {
 	for !t.After(last) {
 		clock := t.In(zone)
-		if h.open(clock) {
+		if h.Open(clock) {
 			return t
 		}
 		// Until the clock is changed, only the beginning of the hours can open them.

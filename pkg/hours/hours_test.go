@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package policy
+package hours
 
 import (
 	"math/rand/v2"
@@ -68,7 +68,7 @@ func TestHours(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := h.next(at, zones)
+			got := h.Next(at, zones...)
 			switch {
 			case c.want == "never":
 				if !got.IsZero() {
@@ -112,17 +112,17 @@ func TestNextIsTheFirst(t *testing.T) {
 		}
 		month := []time.Month{time.March, time.April, time.September, time.October, time.November}[random.IntN(5)]
 		at := time.Date(2026, month, 1+random.IntN(28), random.IntN(24), random.IntN(60), random.IntN(60), 0, time.UTC)
-		if got, want := h.next(at, zones), everyMinute(h, at, zones); !got.Equal(want) {
+		if got, want := h.Next(at, zones...), everyMinute(h, at, zones); !got.Equal(want) {
 			t.Errorf("%s in %v at %s: %s, want %s", h, zones, at, got, want)
 		}
 	}
 }
 
-func everyMinute(h hours, at time.Time, zones []*time.Location) time.Time {
+func everyMinute(h Hours, at time.Time, zones []*time.Location) time.Time {
 	for t := at; !t.After(at.Add(horizon)); t = t.Truncate(time.Minute).Add(time.Minute) {
 		open := true
 		for _, z := range zones {
-			open = open && h.open(t.In(z))
+			open = open && h.Open(t.In(z))
 		}
 		if open {
 			return t
@@ -131,9 +131,9 @@ func everyMinute(h hours, at time.Time, zones []*time.Location) time.Time {
 	return time.Time{}
 }
 
-func mustHours(t *testing.T, cfg config.Hours) hours {
+func mustHours(t *testing.T, cfg config.Hours) Hours {
 	t.Helper()
-	h, err := newHours(cfg)
+	h, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,4 +150,33 @@ func mustZones(t *testing.T, names ...string) []*time.Location {
 		}
 	}
 	return zones
+}
+
+func TestWhatIsConfigured(t *testing.T) {
+	for name, c := range map[string]struct {
+		cfg    config.Hours
+		text   string
+		always bool
+	}{
+		"nothing":         {config.Hours{}, "all day", true},
+		"days":            {config.Hours{Days: []string{"sat", "sun"}}, "all day, sat sun", false},
+		"a time of day":   {config.Hours{From: "09:00", To: "17:30"}, "09:00 to 17:30", false},
+		"both":            {config.Hours{From: "09:00", To: "17:30", Days: []string{"mon"}}, "09:00 to 17:30, mon", false},
+		"another clock":   {config.Hours{From: "9am", To: "17:30"}, "", false},
+		"one end":         {config.Hours{From: "09:00"}, "", false},
+		"another weekday": {config.Hours{Days: []string{"n m"}}, "", false},
+	} {
+		h, err := New(c.cfg)
+		if c.text == "" {
+			if err == nil {
+				t.Errorf("%s: taken as %s", name, h)
+			}
+		} else if err != nil || h.String() != c.text || h.Always() != c.always {
+			t.Errorf("%s: %q, %t, %v", name, h, h.Always(), err)
+		}
+	}
+	var none Hours
+	if at := time.Date(2026, time.July, 15, 12, 0, 0, 0, time.UTC); none.Open(at) || !none.Next(at, time.UTC).IsZero() {
+		t.Error("hours that nothing made are open")
+	}
 }
