@@ -81,10 +81,21 @@ func (t *Transfer) Answer() *Try {
 	return nil
 }
 
+// Handover gives the transfer by which the caller was last handed over, or nil. One after it that is under way, or has
+// come to nothing, leaves them with whom they talk to.
+func (s *State) Handover() *Transfer {
+	for _, t := range slices.Backward(s.Transfers) {
+		if t.Done() {
+			return t
+		}
+	}
+	return nil
+}
+
 // HandedTo gives the leg of the person to whom the caller has been handed over, in the call's room; or nil.
 func (s *State) HandedTo() *Leg {
-	t := s.Transfer()
-	if !t.Done() || t.Completed.Data.GetMoved() {
+	t := s.Handover()
+	if t == nil || t.Completed.Data.GetMoved() {
 		return nil
 	}
 	return s.Operator(t.N, t.Completed.Data.GetK())
@@ -132,8 +143,47 @@ func (s *State) Leaving() *Transfer {
 
 // Bridged reports whether the caller talks to a person, and a bot is there, if at all, to hold the room.
 func (s *State) Bridged() bool {
-	t := s.Transfer()
-	return t.Done() && !t.Completed.Data.GetMoved()
+	t := s.Handover()
+	return t != nil && !t.Completed.Data.GetMoved()
+}
+
+// Moved gives the transfer that has taken the caller out of the room, or nil: what becomes of that is Daily's.
+func (s *State) Moved() *Transfer {
+	if t := s.Handover(); t != nil && t.Completed.Data.GetMoved() {
+		return t
+	}
+	return nil
+}
+
+// AwaitsPerson reports whether the caller is to meet a person without a bot, and has not yet.
+func (s *State) AwaitsPerson() bool {
+	return s.Current().Place == callv1.Place_PLACE_PERSON && s.Handover() == nil
+}
+
+// WantsBot reports whether there is to be a bot in the call: where the caller is to meet a person, or was handed over to
+// be without one, there is not.
+func (s *State) WantsBot() bool {
+	if s.Current().Place == callv1.Place_PLACE_PERSON {
+		return false
+	}
+	t := s.Handover()
+	return t == nil || !t.Completed.Data.GetMoved() && (t.Asked == nil || !t.Asked.Data.GetBotLeaves())
+}
+
+// OperatorIn reports whether somebody who was dialled for a transfer is in a room of the call.
+func (s *State) OperatorIn() bool {
+	for _, l := range s.Legs {
+		if l.N > 0 && !l.Gone {
+			return true
+		}
+	}
+	return false
+}
+
+// DialledAs gives the transfer's number and the try's of a session that was dialled for a transfer, and 0 of another.
+func (s *State) DialledAs(session string) (n, k uint32) {
+	as := s.dialled[session]
+	return as.n, as.k
 }
 
 // OwnWay reports whether a bot's leaving at a time, or its wish that the call end, was about itself alone: the caller was
@@ -238,6 +288,12 @@ func (s *State) dialledAs(session string, as try) {
 func OperatorID(callID string, n, k uint32) string { return fmt.Sprintf("%s-t%d.%d", callID, n, k) }
 
 var operatorID = regexp.MustCompile(`^([a-z2-7]{26})-t([1-9][0-9]{0,2})[.]([1-9][0-9]{0,2})$`)
+
+// ParseOperator takes such a user id apart. Anybody else's is not ok.
+func ParseOperator(userID string) (callID string, n, k uint32, ok bool) {
+	callID, as, ok := parseOperator(userID)
+	return callID, as.n, as.k, ok
+}
 
 // parseOperator takes such a user id apart. Anybody else's is not ok.
 func parseOperator(userID string) (callID string, as try, ok bool) {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -108,7 +109,8 @@ func (a *Admission) of(agent string) (limits []limit) {
 // place that gets free is for the next who looks. Where only a rate has calls wait, they begin in the order in which
 // they asked.
 //
-// A call that has a place is told so again and takes nothing more. What nothing limits is not counted.
+// A call that has a place is told so again and takes nothing more. What nothing limits is not counted. What is said here
+// of calls holds for whatever else needs a place and has a name of its own; of no agent, it is counted among all.
 func (a *Admission) Ask(ctx context.Context, callID, agent string, turn Turn) (answer Answer, err error) {
 	limits := a.of(agent)
 	if len(limits) == 0 {
@@ -121,13 +123,18 @@ func (a *Admission) Ask(ctx context.Context, callID, agent string, turn Turn) (a
 	return answer, nil
 }
 
-// Release gives a call's place back. To give back none is no error.
-func (a *Admission) Release(ctx context.Context, callID string) error {
+// Release gives places back. To give back none is no error.
+func (a *Admission) Release(ctx context.Context, holders ...string) error {
 	if len(a.of("")) == 0 && len(a.limits.Agents) == 0 {
 		return nil
 	}
-	if err := a.change(ctx, func(t *turns) { delete(t.Holders, callID) }); err != nil {
-		return fmt.Errorf("release the place of call %s: %w", callID, err)
+	err := a.change(ctx, func(t *turns) {
+		for _, holder := range holders {
+			delete(t.Holders, holder)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("release the places of %s: %w", strings.Join(holders, ", "), err)
 	}
 	return nil
 }

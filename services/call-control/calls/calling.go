@@ -86,7 +86,7 @@ func begunByBot(s *call.State, a *call.Attempt) bool {
 		return true
 	}
 	for _, leg := range s.Legs {
-		if leg.Attempt == a.N {
+		if leg.Attempt == a.N && leg.N == 0 {
 			return true
 		}
 	}
@@ -136,7 +136,7 @@ func botDials(s *call.State, now time.Time) (proto.Message, time.Duration) {
 	}
 	cause, detail := NotAnswered, ""
 	for _, leg := range s.Legs {
-		if leg.Failed {
+		if leg.Failed && leg.N == 0 {
 			cause, detail = DialError, leg.Reason
 		}
 	}

@@ -51,8 +51,11 @@ func (c *Control) Handlers() []bus.Handler {
 		together[*callv1.CallForwarded](c), together[*callv1.LegAnswered](c), on[*callv1.VoicemailHeard](c),
 		on[*callv1.RoomFailed](c), on[*callv1.BotFailed](c), on[*callv1.BotExited](c),
 		on[*callv1.ForwardFailed](c), on[*callv1.EndRequested](c),
-		on[*callv1.LegConnected](c), on[*callv1.LegSeen](c), on[*callv1.LegFailed](c), on[*callv1.LegEnded](c),
-		on[*callv1.LegLost](c), on[*callv1.ParticipantLeft](c),
+		on[*callv1.LegConnected](c), on[*callv1.LegSeen](c), legOver[*callv1.LegFailed](c), legOver[*callv1.LegEnded](c),
+		legOver[*callv1.LegLost](c), legOver[*callv1.ParticipantLeft](c),
+		bus.On(c.AttemptRequested), handedOver[*callv1.TransferRequested](c), handedOver[*callv1.TransferMissed](c),
+		handedOver[*callv1.TransferCompleted](c), handedOver[*callv1.TransferFailed](c), handedOver[*callv1.TransferCancelled](c),
+		handedOver[*callv1.LegTransfer](c),
 	}
 }
 
@@ -71,6 +74,51 @@ func together[T proto.Message](c *Control) bus.Handler {
 	})
 }
 
+// legOver makes a handler for somebody having left.
+func legOver[T interface {
+	proto.Message
+	GetSessionId() string
+}](c *Control) bus.Handler {
+	return bus.On(func(ctx context.Context, in bus.In[T]) error {
+		s := call.Read(in.Story)
+		if n, _ := s.DialledAs(in.Data.GetSessionId()); n > 0 {
+			if err := c.giveBackLegs(ctx, s); err != nil {
+				return err
+			}
+		}
+		return c.advance(ctx, in.Story)
+	})
+}
+
+// handedOver makes a handler for what may change how long a call can last: the caller is handed over. It may bring the limit nearer, so whoever sets it last must have seen the last of these events.
+func handedOver[T proto.Message](c *Control) bus.Handler {
+	return bus.On(func(ctx context.Context, in bus.In[T]) error {
+		s, story := call.Read(in.Story), in.Story
+		if err := c.giveBackLegs(ctx, s); err != nil {
+			return err
+		}
+		for set := (time.Time{}); s.Begun() && !c.Rules.Limit(s).Equal(set); s = call.Read(story) {
+			set = c.Rules.Limit(s)
+			err := c.limit(ctx, s)
+			if err != nil {
+				return err
+			}
+			if story, err = c.Bus.Story(ctx, s.ID); err != nil {
+				return err
+			}
+		}
+		return c.advance(ctx, story)
+	})
+}
+
+// AttemptRequested limits how long a caller waits for a person.
+func (c *Control) AttemptRequested(ctx context.Context, in bus.In[*callv1.AttemptRequested]) error {
+	if in.Data.GetPlace() != callv1.Place_PLACE_PERSON {
+		return nil
+	}
+	return c.limit(ctx, call.Read(in.Story))
+}
+
 // CallReceived sets the call's first limit.
 func (c *Control) CallReceived(ctx context.Context, in bus.In[*callv1.CallReceived]) error {
 	return c.limit(ctx, call.Read(in.Story))
@@ -79,6 +127,9 @@ func (c *Control) CallReceived(ctx context.Context, in bus.In[*callv1.CallReceiv
 // CallEnded takes the call's timers back and, of a dial-out, whatever it has taken; nobody goes on being called.
 func (c *Control) CallEnded(ctx context.Context, in bus.In[*callv1.CallEnded]) error {
 	s := call.Read(in.Story)
+	if err := c.giveBackLegs(ctx, s); err != nil {
+		return err
+	}
 	if s.Requested != nil {
 		if err := c.Timers.Cancel(ctx, timer.ID{Name: dueTimer, CallID: s.ID, N: nextAttempt(s)}); err != nil {
 			return err

@@ -27,6 +27,9 @@ const (
 	DialLost     = "dial_lost"      // nobody can tell what became of the dial
 	NotAllowed   = "policy"         // policy does not allow the call, as the detail says
 	EndedByUser  = "end_requested"  // EndCall
+	Transferred  = "transferred"    // the caller has been sent elsewhere, and what became of that is Daily's
+	OperatorGone = "operator_hung_up"
+	Nobody       = "nobody" // no bot could be had, and no person either
 )
 
 const (
@@ -57,8 +60,8 @@ func (r Rules) Next(s *call.State, now time.Time) (decision proto.Message, wait 
 		return ended(talked(s), s.EndAsked.Data.GetReason(), s.EndAsked.Data.GetDetail()), 0
 	case s.Requested != nil && reached == nil:
 		return r.calling(s, now)
-	case len(s.Legs) > 0 && s.LegsAlive() == 0:
-		return legsGone(s, now), 0
+	case len(s.Callers()) > 0 && s.LegsAlive() == 0:
+		return r.legsGone(s, now)
 	case s.CallerIn():
 		return r.inCall(s, now)
 	default:
@@ -80,9 +83,10 @@ func (r Rules) beforeTheEnd(s *call.State, now time.Time) (proto.Message, time.D
 	return nil, wait
 }
 
-// endAsked reports whether the end is wanted. A wish from before the last dial that failed was fulfilled with it.
+// endAsked reports whether the end is wanted. A wish from before the last dial that failed was fulfilled with it, and a
+// bot's, while the caller was being handed over, was about the bot alone.
 func endAsked(s *call.State) bool {
-	if s.EndAsked == nil {
+	if s.EndAsked == nil || s.OwnWay(s.EndAsked.At) && !endsWithout(s) {
 		return false
 	}
 	for _, a := range s.Attempts {
@@ -105,11 +109,22 @@ func machine(s *call.State) bool {
 
 // Limit is when the call must be looked at even if nothing happens.
 func (r Rules) Limit(s *call.State) time.Time {
+	limit := r.talkLimit(s)
+	if t := s.Moved(); t != nil {
+		return movedLimit(s, t, limit)
+	}
+	return limit
+}
+
+// talkLimit is the limit of a call whose people are where we see them.
+func (r Rules) talkLimit(s *call.State) time.Time {
 	if s.Requested != nil {
 		return r.limitOut(s)
 	}
 	budget, longest := s.AnswerBudget(), s.MaxDuration()
 	switch {
+	case s.AwaitsPerson():
+		return personLimit(s)
 	case s.Forwarded != nil:
 		return s.Forwarded.At.Add(longest)
 	case s.CallerIn():
@@ -142,7 +157,7 @@ func (r Rules) holding(s *call.State, now time.Time) (proto.Message, time.Durati
 	}
 	if over := now.Sub(r.Limit(s)); over >= 0 {
 		if s.Forwarding() == nil {
-			return ended(callv1.Outcome_OUTCOME_MISSED, NoBot, current.Reason), 0
+			return lastStep(s), 0
 		}
 		if over >= forwardGrace {
 			return ended(callv1.Outcome_OUTCOME_MISSED, ForwardLost, ""), 0
@@ -152,13 +167,23 @@ func (r Rules) holding(s *call.State, now time.Time) (proto.Message, time.Durati
 	if !current.Over() || s.Forwarding() != nil {
 		return nil, 0
 	}
+	if s.AwaitsPerson() { // there is no further step
+		return lastStep(s), 0
+	}
 	return again(s, now, callv1.Place_PLACE_NEW_ROOM)
 }
 
 func (r Rules) inCall(s *call.State, now time.Time) (proto.Message, time.Duration) {
 	current := s.Current()
-	if !now.Before(r.Limit(s)) {
-		return ended(talked(s), MaxDuration, ""), 0
+	switch {
+	case s.AwaitsPerson():
+		return awaitsPerson(s, now), 0
+	case !now.Before(r.Limit(s)):
+		return outlasted(s), 0
+	case s.Bridged():
+		return bridged(s, now)
+	case s.Moved() != nil: // that the leg has gone is still to be told
+		return nil, 0
 	}
 	if s.Connected == nil && current.Ready != nil && !current.Over() {
 		if leg := firstLeg(s); leg != nil {
@@ -169,15 +194,19 @@ func (r Rules) inCall(s *call.State, now time.Time) (proto.Message, time.Duratio
 	switch {
 	case !current.Over() && (current.Starting != nil || current.Place != callv1.Place_PLACE_SAME_ROOM):
 		return nil, 0
-	case current.Exited != nil && current.Exited.GetStatus() == 0 && current.Failed == nil:
+	case left(current) && ownWay(s, current):
+		return replaced(s, now)
+	case left(current):
 		if wait := current.ExitedAt.Add(exitGrace).Sub(now); wait > 0 {
 			return nil, wait
 		}
 		return ended(talked(s), BotEnded, ""), 0
-	case now.Sub(lost(s)) >= budget:
+	case s.Transfer().UnderWay(): // somebody is about to talk to the caller
+		return replaced(s, now)
+	case now.Sub(botless(s)) >= budget:
 		return ended(callv1.Outcome_OUTCOME_FAILED, BotLost, current.Reason), 0
 	case !current.Over(): // its bot still waits for a slot, and the caller for the bot
-		return nil, lost(s).Add(budget).Sub(now)
+		return nil, botless(s).Add(budget).Sub(now)
 	default:
 		return again(s, now, callv1.Place_PLACE_SAME_ROOM)
 	}
@@ -208,7 +237,7 @@ func firstLeg(s *call.State) *call.Leg {
 		return s.Reached()
 	}
 	var first *call.Leg
-	for _, leg := range s.Legs {
+	for _, leg := range s.Callers() {
 		if !leg.Connected || leg.Gone {
 			continue
 		}
@@ -234,8 +263,19 @@ func lost(s *call.State) time.Time {
 	return at
 }
 
-func legsGone(s *call.State, now time.Time) proto.Message {
-	for _, leg := range s.Legs {
+// legsGone says what it means that no leg of the caller's is left: he has hung up, unless he was sent elsewhere.
+func (r Rules) legsGone(s *call.State, now time.Time) (proto.Message, time.Duration) {
+	if t := s.Leaving(); t != nil {
+		return r.moved(s, t, now), 0
+	}
+	if m, wait := sentByBot(s, now); m != nil || wait > 0 {
+		return m, wait
+	}
+	return hungUp(s, now), 0
+}
+
+func hungUp(s *call.State, now time.Time) proto.Message {
+	for _, leg := range s.Callers() {
 		if leg.Failed {
 			continue
 		}
@@ -255,6 +295,8 @@ func legsGone(s *call.State, now time.Time) proto.Message {
 func missing(s *call.State) *call.Attempt {
 	current := s.Current()
 	switch {
+	case s.Bridged(): // nobody misses it
+		return nil
 	case !slices.ContainsFunc(s.Attempts, func(a *call.Attempt) bool { return a.Joined }):
 		return nil
 	case current.Failed != nil || current.Exited.GetStatus() != 0:
@@ -273,7 +315,10 @@ func talked(s *call.State) callv1.Outcome {
 		}
 		return callv1.Outcome_OUTCOME_CANCELLED
 	}
-	if s.Forwarded != nil || len(s.Legs) > 0 {
+	if s.AwaitsPerson() { // whom nobody has answered yet
+		return callv1.Outcome_OUTCOME_ABANDONED
+	}
+	if s.Forwarded != nil || len(s.Callers()) > 0 {
 		return callv1.Outcome_OUTCOME_COMPLETED
 	}
 	return callv1.Outcome_OUTCOME_ABANDONED

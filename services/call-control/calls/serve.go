@@ -41,6 +41,8 @@ var Service = app.Service{
 			&callv1.LegConnected{}, &callv1.LegSeen{}, &callv1.LegFailed{}, &callv1.LegEnded{}, &callv1.LegLost{}, &callv1.ParticipantLeft{},
 			&callv1.EndRequested{}, &callv1.CallEnded{},
 			&callv1.CallRequested{}, &callv1.LegAnswered{}, &callv1.DialFailed{}, &callv1.VoicemailHeard{},
+			&callv1.AttemptRequested{}, &callv1.TransferRequested{}, &callv1.TransferMissed{}, &callv1.TransferCompleted{}, &callv1.TransferFailed{},
+			&callv1.TransferCancelled{}, &callv1.LegTransfer{},
 		},
 		Buckets: []jetstream.KeyValueConfig{budget.Bucket, admission.Bucket},
 		Timers:  true,

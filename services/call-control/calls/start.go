@@ -244,18 +244,20 @@ func (r *rpc) ExplainPolicy(ctx context.Context, req *controlv1.ExplainPolicyReq
 	return explained(verdicts), nil
 }
 
+// decisions are those of policy, as the API calls them.
+var decisions = map[policy.Decision]controlv1.Decision{
+	policy.Allow: controlv1.Decision_DECISION_ALLOW, policy.Wait: controlv1.Decision_DECISION_WAIT, policy.Refuse: controlv1.Decision_DECISION_REFUSE,
+}
+
 // explained tells verdicts to who asks.
 func explained(verdicts []policy.Verdict) *controlv1.ExplainPolicyResponse {
-	of := map[policy.Decision]controlv1.Decision{
-		policy.Allow: controlv1.Decision_DECISION_ALLOW, policy.Wait: controlv1.Decision_DECISION_WAIT, policy.Refuse: controlv1.Decision_DECISION_REFUSE,
-	}
 	total := policy.Decide(verdicts)
-	res := &controlv1.ExplainPolicyResponse{Decision: of[total.Decision]}
+	res := &controlv1.ExplainPolicyResponse{Decision: decisions[total.Decision]}
 	if total.Decision != policy.Allow {
 		res.Rule = total.Rule
 	}
 	for _, v := range verdicts {
-		told := &controlv1.Verdict{Rule: v.Rule, Decision: of[v.Decision], Detail: v.Detail}
+		told := &controlv1.Verdict{Rule: v.Rule, Decision: decisions[v.Decision], Detail: v.Detail}
 		if !v.Until.IsZero() {
 			told.Until = timestamppb.New(v.Until)
 		}

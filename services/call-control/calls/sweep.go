@@ -13,8 +13,8 @@ import (
 // sweepEvery is how often it is looked whether the places of dial-outs are held by calls that need them.
 const sweepEvery = time.Minute
 
-// sweep gives back the places of calls that have ended. One is left behind where a process died that had just been given
-// it, for a call that was ended at that moment: nothing more happens to that call.
+// sweep gives back the places of calls that have ended, and of operators' legs that are over. One is left behind where a
+// process died that had just been given it, for a call that was ended at that moment: nothing more happens to that call.
 func (c *Control) sweep(ctx context.Context, every time.Duration) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -36,10 +36,16 @@ func (c *Control) sweepOnce(ctx context.Context) error {
 		return err
 	}
 	var errs []error
-	for callID := range holders {
+	for holder := range holders {
+		callID, n, k, isLeg := parseLegHolder(holder)
+		if !isLeg {
+			callID = holder
+		}
 		story, err := c.Bus.Story(ctx, callID)
-		if err == nil && call.Read(story).Ended != nil {
-			err = c.Admission.Release(ctx, callID)
+		if err == nil {
+			if s := call.Read(story); s.Ended != nil || isLeg && legIsOver(s, n, k) {
+				err = c.Admission.Release(ctx, holder)
+			}
 		}
 		errs = append(errs, err)
 	}

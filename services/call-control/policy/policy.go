@@ -71,15 +71,27 @@ func New(cfg config.Policy, region string) (*Policy, error) {
 
 // Judge gives every rule's verdict on a call to the number at that time, in the order of Rules.
 func (p *Policy) Judge(number string, at time.Time) []Verdict {
+	return p.judge(number, at, func(rule) bool { return true })
+}
+
+// JudgeTarget gives the verdicts on a call to somebody to whom callers are transferred: those of every rule but the hours,
+// for a target has its own.
+func (p *Policy) JudgeTarget(number string, at time.Time) []Verdict {
+	return p.judge(number, at, func(r rule) bool { return !r.timed })
+}
+
+func (p *Policy) judge(number string, at time.Time, asked func(rule) bool) (verdicts []Verdict) {
 	n := parse(number)
-	verdicts := make([]Verdict, len(rules))
 	for i, r := range rules {
+		if !asked(r) {
+			continue
+		}
 		v := Verdict{Decision: Refuse, Detail: "cannot be told: there is no number"}
 		if i == 0 || n.parsed != nil {
 			v = r.judge(p, n, at)
 		}
 		v.Rule, v.Detail = r.name, phone.MaskAll(v.Detail)
-		verdicts[i] = v
+		verdicts = append(verdicts, v)
 	}
 	return verdicts
 }

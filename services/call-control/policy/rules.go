@@ -19,15 +19,16 @@ import (
 type rule struct {
 	name  string
 	judge func(*Policy, number, time.Time) Verdict
+	timed bool // it asks when, and not whether
 }
 
 var rules = []rule{
-	{"number", (*Policy).number},
-	{"country", (*Policy).country},
-	{"prefix", (*Policy).prefix},
-	{"premium", (*Policy).premium},
-	{"do_not_call", (*Policy).doNotCall},
-	{"hours", (*Policy).inHours},
+	{name: "number", judge: (*Policy).number},
+	{name: "country", judge: (*Policy).country},
+	{name: "prefix", judge: (*Policy).prefix},
+	{name: "premium", judge: (*Policy).premium},
+	{name: "do_not_call", judge: (*Policy).doNotCall},
+	{name: "hours", judge: (*Policy).inHours, timed: true},
 }
 
 // Rules are the names of the rules, in the order of their verdicts.

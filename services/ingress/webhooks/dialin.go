@@ -41,5 +41,6 @@ func (i *Ingress) Dialin(w http.ResponseWriter, r *http.Request) {
 		CallDomain: dialin.CallDomain, DailyCallId: dialin.CallID, From: from, To: to, SipHeaders: dialin.SIPHeaders,
 		Agent: route.Agent, Route: route.Number,
 		AnswerBudget: durationpb.New(route.AnswerBudget), MaxDuration: durationpb.New(route.MaxDuration),
+		Overflow: route.Overflow,
 	})
 }

@@ -73,23 +73,28 @@ func factOf(e daily.Event, attempt uint32) proto.Message {
 	if e.At.IsZero() {
 		at = timestamppb.New(time.Now())
 	}
+	// Of who was dialled, the event tells what we have called them.
+	dialled, userID := strings.HasPrefix(e.Type, "dialout."), e.UserID
 	switch e.Type {
 	case "dialin.ready":
 		return &callv1.DialinReady{Attempt: attempt, Room: e.Room, SipEndpoint: e.SIPEndpoint}
 	case "dialin.connected", "dialout.connected":
-		return &callv1.LegConnected{SessionId: e.SessionID, Room: e.Room, Attempt: attempt, At: at}
+		return &callv1.LegConnected{SessionId: e.SessionID, Room: e.Room, Attempt: attempt, At: at, UserId: userID, Dialled: dialled}
 	case "dialout.answered":
-		return &callv1.LegAnswered{SessionId: e.SessionID, Room: e.Room, Attempt: attempt, At: at}
+		return &callv1.LegAnswered{SessionId: e.SessionID, Room: e.Room, Attempt: attempt, At: at, UserId: userID, Dialled: dialled}
 	case "dialin.stopped", "dialout.stopped":
-		return &callv1.LegEnded{SessionId: e.SessionID, Room: e.Room, Attempt: attempt, At: at}
+		return &callv1.LegEnded{SessionId: e.SessionID, Room: e.Room, Attempt: attempt, At: at, UserId: userID, Dialled: dialled}
 	case "dialin.error", "dialout.error":
-		return &callv1.LegFailed{SessionId: e.SessionID, Room: e.Room, Attempt: attempt, Reason: e.ErrorMsg}
+		return &callv1.LegFailed{SessionId: e.SessionID, Room: e.Room, Attempt: attempt, Reason: e.ErrorMsg, UserId: userID, Dialled: dialled}
 	case "participant.joined":
 		return &callv1.ParticipantJoined{SessionId: e.SessionID, Room: e.Room, Attempt: attempt, UserId: e.UserID, Owner: e.Owner}
 	case "participant.left":
 		return &callv1.ParticipantLeft{SessionId: e.SessionID, Room: e.Room, Attempt: attempt, UserId: e.UserID}
 	}
 	if state, ok := strings.CutPrefix(e.Type, "calltransfer."); ok {
+		if state == "complete" { // as Daily's guide is said to write it
+			state = "completed"
+		}
 		return &callv1.LegTransfer{SessionId: e.SessionID, State: state, Room: e.Room}
 	}
 	return nil

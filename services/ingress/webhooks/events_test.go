@@ -43,6 +43,8 @@ func TestEachEventBecomesItsFact(t *testing.T) {
 	w, callID := called(t)
 	room, at := call.RoomName(callID, 2), timestamppb.New(time.UnixMilli(1790589605123))
 	const stamp = `,"timestamp":1790589605123`
+	operator := call.OperatorID(callID, 1, 2)
+	called := `,"user_id":"` + operator + `"`
 	for kind, c := range map[string]struct {
 		more string
 		key  string
@@ -52,12 +54,13 @@ func TestEachEventBecomesItsFact(t *testing.T) {
 		"dialin.connected":      {stamp + `,"sip_from":"sip:+14155550123@carrier.example"`, "LegConnected.s-dialin-connected", &callv1.LegConnected{SessionId: "s-dialin-connected", Room: room, Attempt: 2, At: at}},
 		"dialin.stopped":        {stamp, "LegEnded.s-dialin-stopped", &callv1.LegEnded{SessionId: "s-dialin-stopped", Room: room, Attempt: 2, At: at}},
 		"dialin.error":          {stamp + `,"error_msg":"worker not available"`, "LegFailed.s-dialin-error", &callv1.LegFailed{SessionId: "s-dialin-error", Room: room, Attempt: 2, Reason: "worker not available"}},
-		"dialout.connected":     {stamp, "LegConnected.s-dialout-connected", &callv1.LegConnected{SessionId: "s-dialout-connected", Room: room, Attempt: 2, At: at}},
-		"dialout.answered":      {stamp, "LegAnswered.s-dialout-answered", &callv1.LegAnswered{SessionId: "s-dialout-answered", Room: room, Attempt: 2, At: at}},
-		"dialout.stopped":       {stamp, "LegEnded.s-dialout-stopped", &callv1.LegEnded{SessionId: "s-dialout-stopped", Room: room, Attempt: 2, At: at}},
-		"dialout.error":         {stamp + `,"error_msg":"busy"`, "LegFailed.s-dialout-error", &callv1.LegFailed{SessionId: "s-dialout-error", Room: room, Attempt: 2, Reason: "busy"}},
+		"dialout.connected":     {stamp + called, "LegConnected.s-dialout-connected", &callv1.LegConnected{SessionId: "s-dialout-connected", Room: room, Attempt: 2, At: at, UserId: operator, Dialled: true}},
+		"dialout.answered":      {stamp + called, "LegAnswered.s-dialout-answered", &callv1.LegAnswered{SessionId: "s-dialout-answered", Room: room, Attempt: 2, At: at, UserId: operator, Dialled: true}},
+		"dialout.stopped":       {stamp + called, "LegEnded.s-dialout-stopped", &callv1.LegEnded{SessionId: "s-dialout-stopped", Room: room, Attempt: 2, At: at, UserId: operator, Dialled: true}},
+		"dialout.error":         {stamp + called + `,"error_msg":"busy"`, "LegFailed.s-dialout-error", &callv1.LegFailed{SessionId: "s-dialout-error", Room: room, Attempt: 2, Reason: "busy", UserId: operator, Dialled: true}},
 		"participant.joined":    {`,"user_id":"u","owner":true,"joined_at":1790589602`, "ParticipantJoined.s-participant-joined", &callv1.ParticipantJoined{SessionId: "s-participant-joined", Room: room, Attempt: 2, UserId: "u", Owner: true}},
 		"participant.left":      {`,"user_id":"u","duration":30.5`, "ParticipantLeft.s-participant-left", &callv1.ParticipantLeft{SessionId: "s-participant-left", Room: room, Attempt: 2, UserId: "u"}},
+		"calltransfer.complete": {"", "LegTransfer.s-calltransfer-complete.completed", &callv1.LegTransfer{SessionId: "s-calltransfer-complete", State: "completed", Room: room}},
 		"calltransfer.answered": {`,"to_endpoint":"+14155550177"`, "LegTransfer.s-calltransfer-answered.answered", &callv1.LegTransfer{SessionId: "s-calltransfer-answered", State: "answered", Room: room}},
 	} {
 		t.Run(kind, func(t *testing.T) {
