@@ -21,7 +21,7 @@ const (
 	EnvDailyAPIKey      = "DAILY_API_KEY"      // the account key of the Daily domain
 	EnvDailyPinlessHMAC = "DAILY_PINLESS_HMAC" // signs dial-in webhooks
 	EnvDailyWebhookHMAC = "DAILY_WEBHOOK_HMAC" // signs domain webhooks
-	EnvTrunklineSecret  = "TRUNKLINE_SECRET"   // signs the bots' tokens
+	EnvTrunklineSecret  = "TRUNKLINE_SECRET"   // signs the tokens of bots and services
 	EnvNATSNKey         = "NATS_NKEY"          // the seed of the process's NATS user, where NATS has users
 )
 

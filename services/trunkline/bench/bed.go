@@ -31,6 +31,7 @@ import (
 	"github.com/trunkline/trunkline/services/daily-sim/sim"
 	"github.com/trunkline/trunkline/services/ingress/webhooks"
 	"github.com/trunkline/trunkline/services/room-provisioner/rooms"
+	"github.com/trunkline/trunkline/services/transfer-service/transfers"
 	"github.com/trunkline/trunkline/services/trunkline/stack"
 )
 
@@ -87,7 +88,7 @@ func start(ctx context.Context, p place, services func(*fleet) []app.Service) (*
 	log := app.NewLog(p.Logs, cfg.Log)
 	var err error
 	b.Stack, err = stack.Start(ctx, stack.Options{
-		Dir: p.dir, Sync: p.sync, Config: cfg, Services: list, Log: log, NoDomainWebhook: len(list) < 4,
+		Dir: p.dir, Sync: p.sync, Config: cfg, Services: list, Log: log, NoDomainWebhook: len(list) < len(stack.Services()),
 		Sim: func(c *sim.Config) {
 			c.Budgets.Lifted, c.History = true, 1000
 			c.SIPReadyDelay, c.ConnectDelay, c.MeetingEndedLag, c.PresenceLagMin, c.PresenceLagMax = 0, 0, 0, 0, 0
@@ -107,7 +108,7 @@ func start(ctx context.Context, p place, services func(*fleet) []app.Service) (*
 }
 
 func allServices(f *fleet) []app.Service {
-	return []app.Service{webhooks.Service, rooms.Service, bots.NewService(map[string]bots.Backend{fleetName: f}), calls.Service}
+	return []app.Service{webhooks.Service, rooms.Service, bots.NewService(map[string]bots.Backend{fleetName: f}), calls.Service, transfers.Service}
 }
 
 func (b *bed) end() error {

@@ -92,10 +92,11 @@ func TestComposeStartsWhatTheProfileSays(t *testing.T) {
 		args []string
 		want string
 	}{
-		"with the simulator": {nil, "bot-scheduler call-control daily-sim ingress nats room-provisioner setup"},
-		"against Daily":      {[]string{"--profile", "real"}, "real-bot-scheduler real-call-control real-ingress real-nats real-room-provisioner real-setup"},
+		"with the simulator": {nil, "bot-scheduler call-control daily-sim ingress nats room-provisioner setup transfer-service"},
+		"against Daily":      {[]string{"--profile", "real"}, "real-bot-scheduler real-call-control real-ingress real-nats real-room-provisioner real-setup " +
+			"real-transfer-service"},
 		"as a cluster": {[]string{"--profile", "cluster"}, "bot-scheduler bot-scheduler-2 call-control call-control-2 cluster-setup daily-sim " +
-			"ingress ingress-2 nats-1 nats-2 nats-3 room-provisioner room-provisioner-2"},
+			"ingress ingress-2 nats-1 nats-2 nats-3 room-provisioner room-provisioner-2 transfer-service transfer-service-2"},
 	} {
 		out, err := p.run(append(c.args, "config", "--services")...)
 		got := strings.Fields(out)
@@ -136,7 +137,7 @@ func newProject(t *testing.T) *project {
 	t.Helper()
 	engine.Need(t)
 	p := &project{t: t, name: fmt.Sprintf("trunkline-test-%d", os.Getpid()), env: map[string]string{"COMPOSE_PROFILES": ""}}
-	for _, name := range []string{"INGRESS_PORT", "CONTROL_PORT", "SIM_PORT"} {
+	for _, name := range []string{"INGRESS_PORT", "CONTROL_PORT", "TRANSFER_PORT", "SIM_PORT"} {
 		p.env[name] = strconv.Itoa(storm.FreePort())
 	}
 	return p

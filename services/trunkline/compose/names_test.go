@@ -162,6 +162,7 @@ func TestEveryVariableIsInTheExampleWithItsDefault(t *testing.T) {
 		"TRUNKLINE_CONFIG": app.ConfigPath(), "NATS_URL": app.NATSURL(), "NATS_REPLICAS": strconv.Itoa(defaults.NATS.Replicas),
 		"DAILY_SIM_LISTEN": sim.DefaultListen, "SIM_PORT": port(t, sim.DefaultListen),
 		"INGRESS_PORT": port(t, defaults.Listen.Ingress), "CONTROL_PORT": port(t, defaults.Listen.Control),
+		"TRANSFER_PORT": port(t, defaults.Listen.Transfer),
 	} {
 		if known[name].value != want {
 			t.Errorf("%s is %s in .env.example, and %s in the code", name, known[name].value, want)
@@ -180,15 +181,17 @@ func TestThePortsAreThoseOfTheConfiguration(t *testing.T) {
 	defaults := config.Default().Listen
 	for name, addr := range map[string][2]string{
 		"ingress": {cfg.Listen.Ingress, defaults.Ingress}, "gateway": {cfg.Listen.Gateway, defaults.Gateway},
-		"control": {cfg.Listen.Control, defaults.Control}, "admin": {cfg.Listen.Admin, defaults.Admin},
+		"control": {cfg.Listen.Control, defaults.Control}, "transfer": {cfg.Listen.Transfer, defaults.Transfer},
+		"admin": {cfg.Listen.Admin, defaults.Admin},
 	} {
 		if port(t, addr[0]) != port(t, addr[1]) {
 			t.Errorf("%s listens on %s in Compose, and on %s by default", name, addr[0], addr[1])
 		}
 	}
 	inside := map[string]string{
-		"ingress": port(t, cfg.Listen.Ingress), "call-control": port(t, cfg.Listen.Control), "daily-sim": port(t, sim.DefaultListen),
-		"real-ingress": port(t, defaults.Ingress), "real-call-control": port(t, defaults.Control),
+		"ingress": port(t, cfg.Listen.Ingress), "call-control": port(t, cfg.Listen.Control), "transfer-service": port(t, cfg.Listen.Transfer),
+		"daily-sim":    port(t, sim.DefaultListen),
+		"real-ingress": port(t, defaults.Ingress), "real-call-control": port(t, defaults.Control), "real-transfer-service": port(t, defaults.Transfer),
 	}
 	for name, s := range composeFile(t).Services {
 		for _, published := range s.Ports {
@@ -205,7 +208,10 @@ func TestThePortsAreThoseOfTheConfiguration(t *testing.T) {
 
 func TestTheREADMENamesThePortsAndTheVariables(t *testing.T) {
 	text, known, defaults := read(t, "README.md"), example(t), config.Default()
-	ports := []string{port(t, defaults.Listen.Ingress), port(t, defaults.Listen.Gateway), port(t, defaults.Listen.Control), port(t, defaults.Listen.Admin), port(t, sim.DefaultListen), port(t, strings.TrimPrefix(defaults.NATS.URL, "nats://"))}
+	ports := []string{
+		port(t, defaults.Listen.Ingress), port(t, defaults.Listen.Gateway), port(t, defaults.Listen.Control), port(t, defaults.Listen.Transfer),
+		port(t, defaults.Listen.Admin), port(t, sim.DefaultListen), port(t, strings.TrimPrefix(defaults.NATS.URL, "nats://")),
+	}
 	for _, p := range ports {
 		if !regexp.MustCompile(`\b` + p + `\b`).MatchString(text) {
 			t.Errorf("README.md does not name the port %s", p)
@@ -217,7 +223,7 @@ func TestTheREADMENamesThePortsAndTheVariables(t *testing.T) {
 			t.Errorf("README.md names %s, which is nobody's", m[0])
 		}
 	}
-	for _, m := range regexp.MustCompile(`\b(?:DAILY|TRUNKLINE|NATS|OTEL|COMPOSE|INGRESS|CONTROL|SIM|BOTS)_[A-Z_]*[A-Z]\b`).FindAllString(text, -1) {
+	for _, m := range regexp.MustCompile(`\b(?:DAILY|TRUNKLINE|NATS|OTEL|COMPOSE|INGRESS|CONTROL|TRANSFER|SIM|BOTS)_[A-Z_]*[A-Z]\b`).FindAllString(text, -1) {
 		if _, ok := known[m]; !ok {
 			t.Errorf("README.md names %s, and .env.example does not", m)
 		}

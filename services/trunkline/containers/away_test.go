@@ -34,6 +34,7 @@ func TestWhoHoldsOnIsServedThoughAPartWasAwayForLongerThanALease(t *testing.T) {
 		{"ingress-1", killed, 1},
 		{"room-provisioner-1", frozen, 1},
 		{"call-control-1", cutOff, 1},
+		{"transfer-service-1", killed, 1},
 	} {
 		w.under(c.part+" "+c.fault.name, func(*testing.T) { w.away(w.box(c.part), c.fault, c.bots) })
 	}

@@ -103,8 +103,11 @@ func (b *box) mend() {
 }
 
 func (b *box) endpoint() *network.EndpointSettings {
-	return &network.EndpointSettings{IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: b.ip}, Aliases: []string{b.name}}
+	return &network.EndpointSettings{IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: b.ip}, Aliases: b.aliases()}
 }
+
+// aliases are its names on the bus: its own, and that of its service, as docker-compose.yml has it.
+func (b *box) aliases() []string { return []string{b.name, b.service} }
 
 // unready says why it cannot do its work, or is empty.
 func (b *box) unready() string {

@@ -72,7 +72,7 @@ func (w *world) newer(phone sim.Call, key string, known proto.Message) (seq uint
 func (w *world) drained() {
 	w.T.Helper()
 	w.Poll(time.Minute, "every event to be dealt with", func() string {
-		for _, service := range []string{"room-provisioner", "bot-scheduler", "call-control"} {
+		for _, service := range []string{"room-provisioner", "bot-scheduler", "call-control", "transfer-service"} {
 			consumer, err := w.JS.Consumer(w.T.Context(), bus.Stream, service)
 			if err != nil {
 				return err.Error()

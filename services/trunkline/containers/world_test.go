@@ -222,9 +222,11 @@ func (w *world) startServices(urls string, ingresses []string) {
 	w.T.Helper()
 	text := fmt.Sprintf(`
 public_url: %s # as the simulator reaches it
-listen: {ingress: ":8080", gateway: ":8081", control: ":8082", admin: ":9090"}
+listen: {ingress: ":8080", gateway: ":8081", control: ":8082", transfer: ":8083", admin: ":9090"}
 daily: {api_url: %s/v1, budget: {unlimited: true}, janitor_interval: 5s, presence_settle: 15s}
 gateway: {url: "http://127.0.0.1:8081"} # the bots run in bot-scheduler's container
+control: {url: "http://call-control:8082"}
+transfer: {url: "http://transfer-service:8083"}
 drain: %s
 agents:
   agent: {command: [%s], slots: %d, lease: %s, kill_grace: 1s, linger: 1s}
@@ -269,7 +271,7 @@ func (w *world) run(name string, req testcontainers.ContainerRequest, files []mo
 	b := &box{w: w, name: name, service: service, ip: w.address(len(w.boxes))}
 	req.Labels = map[string]string{label: owner}
 	req.Networks = []string{w.bus, w.outside}
-	req.NetworkAliases = map[string][]string{w.bus: {name}}
+	req.NetworkAliases = map[string][]string{w.bus: b.aliases()}
 	req.EndpointSettingsModifier = func(all map[string]*network.EndpointSettings) { all[w.bus].IPAMConfig = b.endpoint().IPAMConfig }
 	bindings := network.PortMap{}
 	for inside, port := range ports {

@@ -56,7 +56,11 @@ func newWorld(t *testing.T, o options) *world {
 		}
 	})
 	ports := map[string]int{}
-	for _, name := range []string{"nats", "sim", "ingress", "gateway", "control", "admin-ingress", "admin-room-provisioner", "admin-bot-scheduler", "admin-call-control"} {
+	doors := []string{"nats", "sim", "ingress", "gateway", "control", "transfer"}
+	for _, s := range stack.Services() {
+		doors = append(doors, "admin-"+s.Name)
+	}
+	for _, name := range doors {
 		ports[name] = storm.FreePort()
 		w.urls[name] = fmt.Sprintf("http://127.0.0.1:%d", ports[name])
 	}
@@ -84,7 +88,7 @@ func newWorld(t *testing.T, o options) *world {
 		path := filepath.Join(w.dir, s.Name+".yaml")
 		w.write(path, fmt.Sprintf(`
 public_url: %s
-listen: {ingress: "127.0.0.1:%d", gateway: "127.0.0.1:%d", control: "127.0.0.1:%d", admin: "127.0.0.1:%d"}
+listen: {ingress: "127.0.0.1:%d", gateway: "127.0.0.1:%d", control: "127.0.0.1:%d", transfer: "127.0.0.1:%d", admin: "127.0.0.1:%d"}
 daily: {api_url: %s/v1, budget: {%s}%s}
 agents:
   agent: {command: ["{{.Self}}", sim, bot%s], slots: %d, %s}
@@ -92,7 +96,7 @@ routes: [{default: true, agent: agent, answer_budget: 150s}]
 policy: {countries: [US], per_number: {calls: 0}%s}
 dialout: {%s}
 %s
-`, w.urls["ingress"], ports["ingress"], ports["gateway"], ports["control"], ports["admin-"+s.Name], w.urls["sim"], cmp.Or(o.budget, "unlimited: true"), o.daily, o.flags, o.slots, o.agent, o.policy, o.dialout, o.more))
+`, w.urls["ingress"], ports["ingress"], ports["gateway"], ports["control"], ports["transfer"], ports["admin-"+s.Name], w.urls["sim"], cmp.Or(o.budget, "unlimited: true"), o.daily, o.flags, o.slots, o.agent, o.policy, o.dialout, o.more))
 		w.parts = append(w.parts, newProcess(t, w.dir, s.Name, append(slices.Clone(env), "NATS_NKEY="+keys[s.Name].Reveal()), binary, "serve", s.Name, "-c", path))
 	}
 	if o.noStart {

@@ -54,6 +54,13 @@ func TestAServiceMayDoOnlyItsOwnWork(t *testing.T) {
 			"$JS.API.CONSUMER.MSG.NEXT.CALLS.ingress",
 			"$KV.keys.mine", "$JS.API.CONSUMER.CREATE.KV_keys.x.$KV.keys.>", "$JS.API.STREAM.MSG.GET.KV_keys", // it reads keys, and makes none
 		},
+		"transfer-service": {
+			bus.Subject(id, &callv1.CallReceived{}), bus.Subject(id, &callv1.CallEnded{}), bus.Subject(id, &callv1.AttemptRequested{Attempt: 2}),
+			bus.Subject(id, &callv1.BotReady{Attempt: 2}), bus.Subject(id, &callv1.DialStarting{Attempt: 2}), bus.Subject(id, &callv1.LegAnswered{SessionId: "x"}),
+			"timer.call-control.limit." + id + ".0", "cancelled.call-control", "fired.transfer-service.step." + id + ".0", "dead.call-control.x",
+			"$KV.slots.agent.0", "$KV.dialouts.x", "keeper." + id + ".1", "$JS.API.CONSUMER.MSG.NEXT.CALLS.call-control",
+			"$KV.keys.mine", "$JS.API.CONSUMER.CREATE.KV_keys.x.$KV.keys.>", "$JS.API.STREAM.MSG.GET.KV_keys",
+		},
 	} {
 		t.Run(service, func(t *testing.T) {
 			for _, subject := range append(nobodys, foreign...) {
