@@ -93,7 +93,7 @@ func TestComposeStartsWhatTheProfileSays(t *testing.T) {
 		want string
 	}{
 		"with the simulator": {nil, "bot-scheduler call-control daily-sim ingress nats room-provisioner setup transfer-service"},
-		"against Daily":      {[]string{"--profile", "real"}, "real-bot-scheduler real-call-control real-ingress real-nats real-room-provisioner real-setup " +
+		"against Daily": {[]string{"--profile", "real"}, "real-bot-scheduler real-call-control real-ingress real-nats real-room-provisioner real-setup " +
 			"real-transfer-service"},
 		"as a cluster": {[]string{"--profile", "cluster"}, "bot-scheduler bot-scheduler-2 call-control call-control-2 cluster-setup daily-sim " +
 			"ingress ingress-2 nats-1 nats-2 nats-3 room-provisioner room-provisioner-2 transfer-service transfer-service-2"},
