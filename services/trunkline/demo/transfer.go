@@ -213,7 +213,9 @@ func (h *handing) heard(caller, other string, who map[string]string) {
 	text := "transfer failed: " + h.reason
 	if err := h.s.Sim.WaitFor(ctx, func() bool { return told(text, caller) }); err != nil {
 		h.wrong("the caller did not hear %q: %+v", text, h.s.Sim.Heard(h.room))
+		return
 	}
+	h.note("%q was heard by the caller", text)
 }
 
 func names(who map[string]string, sessions []string) string {
