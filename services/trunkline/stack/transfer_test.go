@@ -189,43 +189,57 @@ func settings(t *testing.T, run func(t *testing.T, name string, change func(*sta
 }
 
 func TestATransferLeavesTheCallerWithSomebody(t *testing.T) {
+	cases := []struct {
+		name  string
+		mode  string
+		first sim.Behaviour
+		next  sim.Behaviour
+		with  string // whom the caller talks to then
+		ends  string
+	}{
+		{"cold, the first answers", config.ModeCold, picksUp, ignores, "1.1", "TransferCompleted.1"},
+		{"cold, the second answers", config.ModeCold, declines, picksUp, "1.2", "TransferCompleted.1"},
+		{"cold, nobody answers", config.ModeCold, declines, ignores, "bot", "TransferFailed.1"},
+		{"warm, the first answers", config.ModeWarm, picksUp, ignores, "1.1", "TransferCompleted.1"},
+		{"warm, nobody answers", config.ModeWarm, ignores, declines, "bot", "TransferFailed.1"},
+	}
+	targets := map[string]config.Target{}
+	for i := range cases {
+		targets[fmt.Sprint("case", i)] = target(func(t *config.Target) {
+			t.Numbers = []string{fmt.Sprintf("+1415555%d1", 200+i), fmt.Sprintf("+1415555%d2", 200+i)}
+		})
+	}
 	settings(t, func(t *testing.T, name string, change func(*stack.Options)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, c := range []struct {
-				name  string
-				mode  string
-				first sim.Behaviour
-				next  sim.Behaviour
-				with  string // whom the caller talks to then
-				ends  string
-			}{
-				{"cold, the first answers", config.ModeCold, picksUp, ignores, "1.1", "TransferCompleted.1"},
-				{"cold, the second answers", config.ModeCold, declines, picksUp, "1.2", "TransferCompleted.1"},
-				{"cold, nobody answers", config.ModeCold, declines, ignores, "bot", "TransferFailed.1"},
-				{"warm, the first answers", config.ModeWarm, picksUp, ignores, "1.1", "TransferCompleted.1"},
-				{"warm, nobody answers", config.ModeWarm, ignores, declines, "bot", "TransferFailed.1"},
-			} {
-				t.Run(c.name, func(t *testing.T) {
-					w := start(t, bot(2), withTargets(target(), nil, change)...)
-					w.phones(map[string]sim.Behaviour{first: c.first, second: c.next})
-					phone := w.talking(sim.CallSpec{})
-					w.transfer(phone, c.mode)
+			all := start(t, bot(len(cases)), withTargets(target(), targets, change)...)
+			var group sync.WaitGroup
+			for i, c := range cases {
+				w := *all
+				group.Go(func() {
+					numbers := targets[fmt.Sprint("case", i)].Numbers
+					w.phones(map[string]sim.Behaviour{numbers[0]: c.first, numbers[1]: c.next})
+					phone := w.talking(sim.CallSpec{From: fmt.Sprintf("+1415555013%d", i)})
+					w.transfer(phone, c.mode, func(req *transferv1.RequestTransferRequest) { req.Target = fmt.Sprint("case", i) })
 					w.expect(phone, c.ends)
 					w.together(phone, "caller", c.with)
 					if c.with != "bot" {
 						if w.hears(phone, "caller", "bot") {
-							t.Error("the bot can still be heard")
+							t.Errorf("%s: the bot can still be heard", c.name)
 						}
 						w.heard(phone, "the summary", c.mode == config.ModeWarm)
 					}
-					s := w.hungUp(phone)
-					if s.Ended.Data.GetReason() != "caller_hung_up" || len(s.Attempts) != 1 {
-						t.Errorf("ended %s\n%s", s.Ended.Data, w.told(phone))
+					if err := w.Sim.Hangup(phone.ID); err != nil {
+						t.Error(err)
 					}
-					w.idle()
+					if s := w.cleared(phone); s.Ended.Data.GetReason() != "caller_hung_up" || len(s.Attempts) != 1 {
+						t.Errorf("%s: ended %s\n%s", c.name, s.Ended.Data, w.told(phone))
+					}
 				})
 			}
+			group.Wait()
+			all.alone(2 * time.Second)
+			all.idle()
 		})
 	})
 }
@@ -514,25 +528,32 @@ func TestWhoIsSentAwayHasNotHungUp(t *testing.T) {
 // Both ways of what Daily may answer, or not, while people are called.
 func TestATransferUnderDailysFaults(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		faults []sim.Fault
+		name  string
+		fault sim.Fault
+		ends  string
 	}{
-		{"dials and answers 500", []sim.Fault{{Class: "dial", When: "after", Kind: "status", Status: 500, Times: 1}}},
-		{"dials and is cut off", []sim.Fault{{Class: "dial", When: "after", Kind: "drop", Times: 1}}},
-		{"does not dial and answers 429", []sim.Fault{{Class: "dial", Kind: "status", Status: 429, Times: 2}}},
-		{"answers 500 to everything for a while", []sim.Fault{{Kind: "status", Status: 500, Times: 6}}},
+		{"dials and answers 500", sim.Fault{Class: "dial", When: "after", Kind: "status", Status: 500, Times: 1}, "TransferCompleted.1"},
+		{"dials and is cut off", sim.Fault{Class: "dial", When: "after", Kind: "drop", Times: 1}, "TransferCompleted.1"},
+		{"does not dial and answers 429", sim.Fault{Class: "dial", Kind: "status", Status: 429, Times: 2}, "TransferCompleted.1"},
+		{"does not dial and answers 500", sim.Fault{Class: "dial", Kind: "status", Status: 500, Times: 1}, "TransferCompleted.1"},
+		{"dials nobody and answers 500", sim.Fault{Class: "dial", Kind: "status", Status: 500, Times: 2}, "TransferFailed.1"},
+		{"answers 500 to everything but dials for a while", sim.Fault{Class: "most", Kind: "status", Status: 500, Times: 6}, "TransferCompleted.1"},
 	} {
 		for _, mode := range []string{config.ModeCold, config.ModeWarm} {
 			t.Run("Daily "+c.name+", "+mode, func(t *testing.T) {
 				t.Parallel()
-				w := start(t, bot(2), withTargets(target(), nil)...)
+				w := start(t, bot(2), withTargets(target(), nil, func(o *stack.Options) { o.Config.Transfer.LostAfter = 2 * time.Second })...)
 				w.phones(map[string]sim.Behaviour{first: picksUp, second: picksUp})
 				phone := w.talking(sim.CallSpec{})
-				w.faults(c.faults...)
+				w.faults(c.fault)
 				w.transfer(phone, mode)
-				w.expect(phone, "TransferCompleted.1")
-				w.together(phone, "caller", fmt.Sprintf("1.%d", w.state(phone).Transfer().Completed.Data.GetK()))
-				w.wait("one phone to be on the line", func() bool { return w.lines() == 1 })
+				w.expect(phone, c.ends)
+				with, lines := "bot", 0
+				if done := w.state(phone).Transfer().Completed; done != nil {
+					with, lines = fmt.Sprintf("1.%d", done.Data.GetK()), 1
+				}
+				w.together(phone, "caller", with)
+				w.wait("nobody else to be on the line", func() bool { return w.lines() == lines })
 				w.hungUp(phone)
 			})
 		}
