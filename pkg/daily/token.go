@@ -20,6 +20,8 @@ type MeetingToken struct {
 	UserID   string // at most 36 characters
 	UserName string
 	Owner    bool // may dial out, transfer and eject from inside the call
+	// Permissions are the participant's own; nil: as the room has them.
+	Permissions *Permissions
 
 	// Whole seconds. Zero: NotBefore and Expires are left out, IssuedAt is now.
 	NotBefore, Expires, IssuedAt time.Time
@@ -36,12 +38,13 @@ const maxUserID = 36 // Daily REST reference, meeting-tokens/create-meeting-toke
 
 type tokenClaims struct {
 	jwt.RegisteredClaims
-	Room          string `json:"r,omitempty"`
-	DomainID      string `json:"d,omitempty"`
-	UserID        string `json:"ud,omitempty"`
-	UserName      string `json:"u,omitempty"`
-	Owner         bool   `json:"o,omitempty"`
-	EjectAtExpiry bool   `json:"ejt,omitempty"` // not "eje", which is eject_after_elapsed
+	Room          string       `json:"r,omitempty"`
+	DomainID      string       `json:"d,omitempty"`
+	UserID        string       `json:"ud,omitempty"`
+	UserName      string       `json:"u,omitempty"`
+	Owner         bool         `json:"o,omitempty"`
+	Permissions   *Permissions `json:"p,omitempty"`
+	EjectAtExpiry bool         `json:"ejt,omitempty"` // not "eje", which is eject_after_elapsed
 }
 
 // Sign returns the token as a JWT, HS256 with the API key.
@@ -58,7 +61,7 @@ func (t MeetingToken) Sign(apiKey string) (string, error) {
 	claims := tokenClaims{
 		Room: t.Room, DomainID: t.DomainID,
 		UserID: t.UserID, UserName: t.UserName,
-		Owner: t.Owner, EjectAtExpiry: t.EjectAtExpiry,
+		Owner: t.Owner, Permissions: t.Permissions, EjectAtExpiry: t.EjectAtExpiry,
 	}
 	claims.IssuedAt = jwt.NewNumericDate(t.IssuedAt)
 	if !t.NotBefore.IsZero() {
@@ -104,7 +107,7 @@ func ParseMeetingToken(apiKey, token string) (MeetingToken, error) {
 	return MeetingToken{
 		Room: claims.Room, DomainID: claims.DomainID,
 		UserID: claims.UserID, UserName: claims.UserName,
-		Owner: claims.Owner, EjectAtExpiry: claims.EjectAtExpiry,
+		Owner: claims.Owner, Permissions: claims.Permissions, EjectAtExpiry: claims.EjectAtExpiry,
 		NotBefore: date(claims.NotBefore), Expires: date(claims.ExpiresAt), IssuedAt: date(claims.IssuedAt),
 	}, nil
 }

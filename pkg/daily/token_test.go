@@ -30,6 +30,10 @@ func TestTokenClaims(t *testing.T) {
 	}{
 		"all of them": {token(), `{"nbf":1790589540,"exp":1790593200,"iat":1790589600,` +
 			`"r":"tl-abc-1","d":"30f866c3","ud":"bot-abc-1","u":"bot","o":true,"ejt":true}`},
+		"what he may do": {
+			daily.MeetingToken{Room: "r1", DomainID: "d1", IssuedAt: at, Permissions: &daily.Permissions{CanSend: false, CanReceive: daily.CanReceive{Base: new(false)}}},
+			`{"iat":1790589600,"r":"r1","d":"d1","p":{"canSend":false,"canReceive":{"base":false}}}`,
+		},
 		"no more than needed": {
 			daily.MeetingToken{Room: "r1", DomainID: "d1", IssuedAt: at},
 			`{"iat":1790589600,"r":"r1","d":"d1"}`,

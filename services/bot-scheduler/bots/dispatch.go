@@ -28,9 +28,17 @@ const (
 )
 
 // RoomReady writes down that the attempt is owed a bot. From here on it waits in line, whatever becomes of this process.
+// Into a person's room the caller is forwarded at once.
 func (s *Scheduler) RoomReady(ctx context.Context, in bus.In[*callv1.RoomReady]) error {
+	c := call.Read(in.Story)
+	if a := c.Attempt(in.Data.GetAttempt()); forPerson(a) {
+		if a.Forward != nil { // its timer asks what has become of it
+			return nil
+		}
+		return ifNotOver(s.forward(ctx, in.CallID, a.N, false))
+	}
 	arrived := in.Story.Began()
-	if call.Read(in.Story).Requested != nil { // perhaps days ago: who holds goes before those who are to be called later
+	if c.Requested != nil { // perhaps days ago: who holds goes before those who are to be called later
 		arrived = in.Time
 	}
 	owner, taken := s.owner()
@@ -130,8 +138,11 @@ func (s *Scheduler) settle(ctx context.Context, t task) (waits bool, err error) 
 // startable reports whether the attempt may still have a bot started for it.
 func startable(c *call.State, attempt uint32) bool {
 	a := c.Attempt(attempt)
-	return c.Ended == nil && c.Failure() == nil && a != nil && a == c.Current() && a.Starting == nil && !a.Over()
+	return c.Ended == nil && c.Failure() == nil && a != nil && a == c.Current() && a.Starting == nil && !a.Over() && c.WantsBot()
 }
+
+// forPerson reports whether the attempt's room is one without a bot.
+func forPerson(a *call.Attempt) bool { return a != nil && a.Place == callv1.Place_PLACE_PERSON }
 
 // settleLost closes a task whose bot was started, or was to be, and whose slot looks free. That it is free is proved by
 // taking it: then nobody renews the lease, and whoever cannot renew it has stopped the bot.

@@ -112,7 +112,8 @@ func (s *Scheduler) send(ctx context.Context, c *call.State, f *callv1.ForwardSt
 
 // forwardGone writes down what a first 404 means. Where it is not certain that the room had a bot in it, the caller may
 // still be holding: he gets another attempt, and only if that meets a 404 too is he taken to have gone. That a bot is
-// there is certain when it asks at this moment: of one that has asked before, only its lease would tell, and later.
+// there is certain when it asks at this moment: of one that has asked before, only its lease would tell, and later. A
+// person's room needs nobody in it.
 func (s *Scheduler) forwardGone(ctx context.Context, callID string, f *callv1.ForwardStarted, asked bool) error {
 	story, err := s.Bus.Story(ctx, callID)
 	if err != nil {
@@ -120,7 +121,7 @@ func (s *Scheduler) forwardGone(ctx context.Context, callID string, f *callv1.Fo
 	}
 	c := call.Read(story)
 	a := c.Attempt(f.GetAttempt())
-	failed := &callv1.ForwardFailed{Attempt: f.GetAttempt(), Reason: errGone.Error(), Gone: asked && !a.Left && a.BotLives()}
+	failed := &callv1.ForwardFailed{Attempt: f.GetAttempt(), Reason: errGone.Error(), Gone: asked && !a.Left && a.BotLives() || forPerson(a)}
 	for _, before := range c.Attempts {
 		failed.Gone = failed.Gone || before.ForwardFailed.GetNotFound()
 	}
@@ -150,11 +151,12 @@ func (s *Scheduler) ForwardDoubt(ctx context.Context, f timer.Fired) error {
 		return fmt.Errorf("look for the caller: %w", err)
 	}
 	for _, who := range present {
-		if _, _, bot := call.ParseBot(who.UserID); !bot {
+		_, _, bot := call.ParseBot(who.UserID)
+		if _, _, _, operator := call.ParseOperator(who.UserID); !bot && !operator {
 			return ifNotOver(s.forwarded(ctx, f.CallID, a.Forward))
 		}
 	}
-	if !a.BotLives() { // nobody is there to take the caller, and no sign that he came
+	if !a.BotLives() && !forPerson(a) { // nobody is there to take the caller, and no sign that he came
 		return ifNotOver(s.forwardFailed(ctx, f.CallID, &callv1.ForwardFailed{Attempt: f.N, Reason: "the bot left while the call was being forwarded"}, errRefused))
 	}
 	return s.repeat(ctx, f, c)
@@ -210,8 +212,9 @@ func (s *Scheduler) LegSeen(ctx context.Context, in bus.In[*callv1.LegSeen]) err
 }
 
 func (s *Scheduler) legSeen(ctx context.Context, story *bus.Story) error {
-	a := call.Read(story).Forwarding()
-	if a == nil {
+	c := call.Read(story)
+	a := c.Forwarding()
+	if a == nil || len(c.Callers()) == 0 {
 		return nil
 	}
 	return ifNotOver(s.forwarded(ctx, story.CallID, a.Forward))

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/trunkline/trunkline/pkg/app"
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/call"
@@ -199,7 +201,8 @@ type endRequest struct {
 	Reason string `json:"reason"`
 }
 
-// end is a bot's wish that its call be over.
+// end is a bot's wish that its call be over. While the caller is being handed over, or once he has been, it is the bot alone
+// that goes.
 func (s *Scheduler) end(ctx context.Context, who speaker, asked endRequest) (any, error) {
 	story, err := s.Bus.Story(ctx, who.callID)
 	if err != nil {
@@ -212,11 +215,23 @@ func (s *Scheduler) end(ctx context.Context, who speaker, asked endRequest) (any
 }
 
 func (s *Scheduler) requestEnd(ctx context.Context, who speaker, reason, detail string) error {
-	_, err := s.Bus.Publish(ctx, who.callID, &callv1.EndRequested{Attempt: who.attempt, Reason: reason, Detail: strings.ToValidUTF8(detail, "")})
-	if errors.Is(err, bus.ErrTaken) { // somebody wants the same
-		return nil
-	}
+	wish := &callv1.EndRequested{Attempt: who.attempt, Reason: reason, Detail: strings.ToValidUTF8(detail, "")}
+	_, err := s.Bus.Decide(ctx, who.callID, func(story *bus.Story) (proto.Message, error) {
+		if story.Has(wish) || call.Read(story).OwnWay(now(story)) { // the first is somebody who wants the same
+			return nil, nil
+		}
+		return wish, nil
+	})
 	return err
+}
+
+// now is a time that is not before anything in the story, whatever this machine's clock says.
+func now(story *bus.Story) time.Time {
+	at := time.Now()
+	if last := story.Events[len(story.Events)-1].Time; last.After(at) {
+		return last
+	}
+	return at
 }
 
 // voicemail writes down that the bot has heard a machine. What follows from it does when the bot is done.

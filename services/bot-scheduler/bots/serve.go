@@ -40,7 +40,7 @@ func NewService(further map[string]Backend) app.Service {
 			Service: "bot-scheduler",
 			Events: []proto.Message{
 				&callv1.RoomReady{}, &callv1.DialinReady{}, &callv1.LegConnected{}, &callv1.LegSeen{}, &callv1.ParticipantJoined{},
-				&callv1.BotFailed{}, &callv1.DialFailed{}, &callv1.AttemptRequested{}, &callv1.CallEnded{},
+				&callv1.BotFailed{}, &callv1.DialFailed{}, &callv1.AttemptRequested{}, &callv1.TransferCompleted{}, &callv1.CallEnded{},
 			},
 			Timers:  true,
 			Buckets: []jetstream.KeyValueConfig{budget.Bucket, slots.Bucket, jobsBucket},
@@ -152,13 +152,14 @@ func serve(ctx context.Context, env *app.Env, further map[string]Backend) error 
 
 func (s *Scheduler) consume(ctx context.Context) error {
 	return s.Bus.Consume(ctx,
-		bus.On(s.RoomReady, bus.Done(&callv1.BotStarting{}, &callv1.BotFailed{})),
+		bus.On(s.RoomReady, bus.Done(&callv1.BotStarting{}, &callv1.BotFailed{}, &callv1.ForwardFailed{})),
 		bus.On(s.DialinReady, bus.Done(&callv1.ForwardStarted{})),
 		bus.On(s.LegConnected, bus.Done(&callv1.CallForwarded{})),
 		bus.On(s.LegSeen, bus.Done(&callv1.CallForwarded{})),
 		bus.On(s.ParticipantJoined),
 		bus.On(s.BotFailed, bus.AfterEnd, bus.Done(&callv1.BotExited{})),
 		bus.On(s.AttemptRequested),
+		bus.On(s.TransferCompleted),
 		bus.On(s.DialFailed),
 		bus.On(s.CallEnded, bus.AfterEnd),
 	)

@@ -102,13 +102,17 @@ func (s *Scheduler) intend(ctx context.Context, t task, agent config.Agent, slot
 // jobFor makes what the bot is told. Both of its tokens are good for this call and attempt alone.
 func (s *Scheduler) jobFor(c *call.State, a *call.Attempt, agent config.Agent, domain daily.Domain) (json.RawMessage, error) {
 	expires := a.Room.GetExpires().AsTime()
-	meeting, err := daily.MeetingToken{
+	token := daily.MeetingToken{
 		Room: a.Room.GetRoom(), DomainID: domain.ID, UserID: call.BotID(c.ID, a.N), UserName: agent.Name, Owner: agent.Owner, Expires: expires,
-	}.Sign(s.Secrets.DailyAPIKey.Reveal())
+	}
+	if c.Bridged() { // what caller and operator say is theirs alone
+		token.Permissions = &daily.Permissions{CanSend: false, CanReceive: daily.CanReceive{Base: new(false)}}
+	}
+	meeting, err := token.Sign(s.Secrets.DailyAPIKey.Reveal())
 	if err != nil {
 		return nil, err
 	}
-	token, err := s.tokens().SignBot(c.ID, a.N, expires)
+	signed, err := s.tokens().SignBot(c.ID, a.N, expires)
 	if err != nil {
 		return nil, err
 	}
@@ -116,12 +120,15 @@ func (s *Scheduler) jobFor(c *call.State, a *call.Attempt, agent config.Agent, d
 	j := job.Job{
 		RoomURL: a.Room.GetRoomUrl(), Token: meeting, SessionID: call.BotID(c.ID, a.N),
 		Body: job.Body{
-			DailyAPIKey: token, DailyAPIURL: gateway, DialinSettings: dialinSettings(c), DialoutSettings: dialoutSettings(c, a, agent),
+			DailyAPIKey: signed, DailyAPIURL: gateway, DialinSettings: dialinSettings(c), DialoutSettings: dialoutSettings(c, a, agent),
 			Trunkline: job.Trunkline{
-				URL: gateway, Token: token, CallID: c.ID, Attempt: a.N, Agent: agent.Name, Resumed: a.Room.GetResumed(),
-				To: c.Requested.GetTo(),
+				URL: gateway, Token: signed, CallID: c.ID, Attempt: a.N, Agent: agent.Name, Resumed: a.Room.GetResumed(),
+				To: c.Requested.GetTo(), Bridge: c.Bridged(),
 			},
 		},
+	}
+	if len(agent.Targets) > 0 {
+		j.Body.Trunkline.TransferURL = s.Config.TransferURL()
 	}
 	if m := c.Requested.GetMetadata(); m != nil {
 		j.Body.Trunkline.Metadata = m.AsMap()

@@ -35,11 +35,16 @@ func (s *Scheduler) CallEnded(ctx context.Context, in bus.In[*callv1.CallEnded])
 	return s.clearUp(ctx, call.Read(in.Story))
 }
 
+// TransferCompleted stops the bot of a caller who was handed over to be without one.
+func (s *Scheduler) TransferCompleted(ctx context.Context, in bus.In[*callv1.TransferCompleted]) error {
+	return s.clearUp(ctx, call.Read(in.Story))
+}
+
 // clearUp has every bot of the call stopped that is no longer wanted, and strikes out the tasks that wait in vain.
 func (s *Scheduler) clearUp(ctx context.Context, c *call.State) error {
 	unseen := false
 	for _, a := range c.Attempts {
-		if a.Exited != nil || a.Room == nil {
+		if a.Exited != nil || a.Room == nil || forPerson(a) {
 			continue
 		}
 		var stop slots.Stop
@@ -57,6 +62,8 @@ func (s *Scheduler) clearUp(ctx context.Context, c *call.State) error {
 			stop.Reason, stop.Linger = "the dial has failed", agent.Linger
 		case c.Ended != nil:
 			stop.Reason, stop.Linger = "the call is over", agent.Linger
+		case !c.WantsBot():
+			stop.Reason, stop.Linger = "the caller was handed over", agent.Linger
 		default:
 			continue
 		}

@@ -43,6 +43,10 @@ type Trunkline struct {
 	// Of a dial-out: who is being called, and what was said about the call by who asked for it.
 	To       string         `json:"to,omitempty"`
 	Metadata map[string]any `json:"metadata,omitempty"`
+	// TransferURL is where callers are handed over, for agents that have targets.
+	TransferURL string `json:"transfer_url,omitempty"`
+	// Bridge: the caller talks to a person. The bot is there to hold the room, and neither speaks nor hears.
+	Bridge bool `json:"bridge,omitempty"`
 }
 
 // DialoutSettings is what the bots of Pipecat's examples read.

@@ -156,3 +156,41 @@ func TestAClockBehindTheBrokersStillEndsTheCall(t *testing.T) {
 	w.publish("call", comesIn(300*time.Millisecond, time.Hour))
 	wantEnd(t, w, "call", callv1.Outcome_OUTCOME_MISSED, calls.NoBot)
 }
+
+func TestACallerForWhomNoBotIsHadMeetsAPerson(t *testing.T) {
+	w := newWorld(t)
+	with := func(name string) {
+		received := comesIn(300*time.Millisecond, time.Hour)
+		received.Overflow = "reception"
+		w.publish(name, received)
+		if a := expectEvent[*callv1.AttemptRequested](w, name, "AttemptRequested.2"); a.GetPlace() != callv1.Place_PLACE_PERSON || a.GetAgent() != "sales" {
+			t.Errorf("the last step: %v", a)
+		}
+		w.publish(name, &callv1.RoomReady{Attempt: 2}, &callv1.ForwardStarted{Attempt: 2}, &callv1.CallForwarded{Attempt: 2}, &callv1.LegConnected{SessionId: "leg"},
+			&callv1.TransferRequested{N: 1, Target: "reception", Mode: "cold", Numbers: []*callv1.TransferNumber{{To: "+14155550177", Target: "reception"}}},
+			&callv1.TransferStarting{N: 1, K: 1}, &callv1.TransferStarted{N: 1, K: 1, SessionId: "operator"})
+	}
+	with("answered")
+	w.publish("answered", &callv1.LegAnswered{SessionId: "operator", Dialled: true}, &callv1.TransferAnswered{N: 1, K: 1}, &callv1.TransferCompleted{N: 1, K: 1})
+	if c := expectEvent[*callv1.CallConnected](w, "answered", "CallConnected"); c.GetAttempt() != 2 || c.GetSessionId() != "leg" {
+		t.Errorf("connected: %v", c)
+	}
+	w.publish("answered", &callv1.LegEnded{SessionId: "operator", Dialled: true})
+	wantEnd(t, w, "answered", callv1.Outcome_OUTCOME_COMPLETED, calls.OperatorGone)
+
+	with("unanswered")
+	w.publish("unanswered", &callv1.TransferMissed{N: 1, K: 1, Cause: "no_answer"}, &callv1.TransferFailed{N: 1, Reason: "no_answer"})
+	wantEnd(t, w, "unanswered", callv1.Outcome_OUTCOME_MISSED, calls.Nobody)
+}
+
+func TestACallerWhoWasSentAwayHasNotHungUp(t *testing.T) {
+	w := newWorld(t)
+	w.publish("call", comesIn(time.Minute, time.Hour))
+	w.publish("call", connects()...)
+	expectEvent[*callv1.CallConnected](w, "call", "CallConnected")
+	w.publish("call", &callv1.TransferRequested{N: 1, Mode: "blind", Numbers: []*callv1.TransferNumber{{To: "+14155550177"}}},
+		&callv1.TransferStarting{N: 1, K: 1, SessionId: "leg"}, &callv1.LegEnded{SessionId: "leg"}, &callv1.BotExited{Attempt: 1},
+		&callv1.TransferCompleted{N: 1, K: 1, Moved: true}, &callv1.LegTransfer{SessionId: "leg", State: "answered"},
+		&callv1.LegTransfer{SessionId: "leg", State: "completed"})
+	wantEnd(t, w, "call", callv1.Outcome_OUTCOME_COMPLETED, calls.Transferred)
+}

@@ -47,6 +47,22 @@ func anyStory(random *rand.Rand) (ours, facts []at) {
 	if random.IntN(10) == 0 {
 		maybe(&callv1.EndRequested{Reason: "asked"})
 	}
+	if forwarded && random.IntN(4) > 0 {
+		ours = append(ours, at{after, &callv1.TransferRequested{N: 1, Mode: []string{"cold", "blind", "refer"}[random.IntN(3)], BotLeaves: random.IntN(2) == 0}})
+		if maybe(&callv1.TransferStarting{N: 1, K: 1, SessionId: "a"}) {
+			_ = maybe(&callv1.TransferStarted{N: 1, K: 1, SessionId: "operator"})
+		}
+		_ = maybe(&callv1.TransferFailed{N: 1}) || maybe(&callv1.TransferCancelled{N: 1}) || maybe(&callv1.TransferCompleted{N: 1, K: 1, Moved: random.IntN(2) == 0})
+	}
+	for _, m := range []proto.Message{
+		&callv1.LegConnected{SessionId: "operator", UserId: call.OperatorID(id, 1, 1), Dialled: true}, &callv1.LegEnded{SessionId: "operator", Dialled: true},
+		&callv1.LegTransfer{SessionId: "a", State: "triggered"}, &callv1.LegTransfer{SessionId: "a", State: "initiated"},
+		&callv1.LegTransfer{SessionId: "b", State: "answered"}, &callv1.LegTransfer{SessionId: "b", State: "completed"},
+	} {
+		if forwarded && random.IntN(3) == 0 {
+			facts = append(facts, at{time.Duration(random.IntN(90_000)) * time.Millisecond, m})
+		}
+	}
 	for _, session := range []string{"a", "b"}[:random.IntN(3)] {
 		for _, m := range []proto.Message{
 			&callv1.LegConnected{SessionId: session, Room: "r"}, &callv1.LegSeen{SessionId: session, Room: "r"}, &callv1.LegAnswered{SessionId: session, Room: "r"},
@@ -76,7 +92,7 @@ func merge(random *rand.Rand, ours, facts []at) []at {
 func TestFactsLeadToTheSameDecisionInAnyOrder(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	came := map[string]int{}
-	for range 3000 {
+	for range 6000 {
 		ours, facts := anyStory(random)
 		now := noon.Add(time.Duration(random.IntN(150_000)) * time.Millisecond)
 		if random.IntN(10) == 0 {
@@ -102,6 +118,7 @@ func TestFactsLeadToTheSameDecisionInAnyOrder(t *testing.T) {
 	}
 	for _, r := range []string{
 		calls.CallerHungUp, calls.LegFailed, calls.BotEnded, calls.BotLost, calls.NoBot, calls.ForwardLost, calls.MaxDuration, "asked",
+		calls.Transferred, calls.OperatorGone,
 	} {
 		if came["*callv1.CallEnded false "+r] == 0 {
 			t.Errorf("no story has led to %s: %v", r, came)

@@ -49,7 +49,7 @@ var Service = app.Service{
 		Follows: true,
 		Reads:   []jetstream.KeyValueConfig{auth.Bucket},
 	},
-	Secrets: []string{config.EnvDailyAPIKey},
+	Secrets: []string{config.EnvDailyAPIKey, config.EnvTrunklineSecret},
 	Serve:   serve,
 }
 
@@ -68,7 +68,7 @@ func serve(ctx context.Context, env *app.Env) error {
 	group, ctx := errgroup.WithContext(ctx)
 	view := NewView(env.Config.NATS.MaxAge)
 	mux := http.NewServeMux()
-	gate := &auth.Gate{Keys: keys, PerSecond: env.Config.Control.RequestsPerSecond}
+	gate := &auth.Gate{Keys: keys, Tokens: &auth.Tokens{Secrets: env.Secrets.TrunklineSecret}, PerSecond: env.Config.Control.RequestsPerSecond}
 	path, handler := controlv1connect.NewCallServiceHandler(&rpc{Control: c, view: view, watching: newWatching(ctx)}, edge.Options(gate, env.Log), connect.WithCompressMinBytes(compressFrom))
 	mux.Handle(path, impatient(handler))
 	// Reflection needs no key: what it tells is the contract, which is public.

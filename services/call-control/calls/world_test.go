@@ -25,11 +25,14 @@ import (
 	"github.com/trunkline/trunkline/services/call-control/calls"
 )
 
+var secrets = config.Secrets{DailyAPIKey: "of-nobody", TrunklineSecret: []config.Secret{"known-to-all-of-our-services"}}
+
 // world is call-control as it runs, with everybody else's place on the bus.
 type world struct {
 	t                             *testing.T
 	nats                          string
 	ingress, rooms, bots, control *bus.Bus
+	transfers                     *bus.Bus
 	url                           string // of the RPC
 	key                           string // for everything
 	client                        controlv1connect.CallServiceClient
@@ -53,6 +56,7 @@ func newWorldWithout(t *testing.T, js jetstream.JetStream) *world {
 	return &world{
 		t: t, ingress: bus.New("ingress", js, log, nil), rooms: bus.New("room-provisioner", js, log, nil),
 		bots: bus.New("bot-scheduler", js, log, nil), control: bus.New("call-control", js, log, nil),
+		transfers: bus.New("transfer-service", js, log, nil),
 	}
 }
 
@@ -91,7 +95,7 @@ func (w *world) start() {
 	done := make(chan error, 1)
 	go func() {
 		done <- app.Run(ctx, app.Options{
-			Config: cfg, Log: slog.New(slog.DiscardHandler), Secrets: config.Secrets{DailyAPIKey: "of-nobody"}, Listeners: map[string]net.Listener{"control": control, "admin": admin},
+			Config: cfg, Log: slog.New(slog.DiscardHandler), Secrets: secrets, Listeners: map[string]net.Listener{"control": control, "admin": admin},
 		}, calls.Service)
 	}()
 	stopped := false
@@ -116,8 +120,12 @@ func (w *world) publish(callID string, events ...proto.Message) {
 	for _, m := range events {
 		by := w.bots
 		switch m.(type) {
-		case *callv1.CallReceived, *callv1.DialinReady, *callv1.LegConnected, *callv1.LegEnded, *callv1.LegFailed, *callv1.ParticipantLeft:
+		case *callv1.CallReceived, *callv1.DialinReady, *callv1.LegConnected, *callv1.LegEnded, *callv1.LegFailed, *callv1.ParticipantLeft,
+			*callv1.LegAnswered, *callv1.LegTransfer:
 			by = w.ingress
+		case *callv1.TransferRequested, *callv1.TransferStarting, *callv1.TransferStarted, *callv1.TransferMissed, *callv1.TransferAnswered,
+			*callv1.TransferCompleted, *callv1.TransferFailed, *callv1.TransferCancelled:
+			by = w.transfers
 		case *callv1.RoomReady, *callv1.RoomFailed, *callv1.RoomReleased, *callv1.LegSeen, *callv1.LegLost:
 			by = w.rooms
 		case *callv1.CallRequested, *callv1.CallEnded, *callv1.CallConnected, *callv1.AttemptRequested:

@@ -142,6 +142,20 @@ func TestDocumentation(t *testing.T) {
 	}
 }
 
+// A target has hours of its own: every rule is asked but those of policy.
+func TestATargetIsJudgedByWhoItIsAndNotByTheHour(t *testing.T) {
+	p := newPolicy(t, config.Policy{Countries: []string{"US"}, Hours: config.Hours{From: "00:00", To: "00:01"}})
+	if v := policy.Decide(p.Judge(california, noon)); v.Decision != policy.Wait || v.Rule != "hours" {
+		t.Errorf("as anybody: %+v", v)
+	}
+	if v := policy.Decide(p.JudgeTarget(california, noon)); v.Decision != policy.Allow {
+		t.Errorf("as a target: %+v", v)
+	}
+	if v := policy.Decide(p.JudgeTarget(london, noon)); v.Decision != policy.Refuse || v.Rule != "country" {
+		t.Errorf("as a target elsewhere: %+v", v)
+	}
+}
+
 // Every rule speaks, in the same order, whatever the number.
 func TestEveryRuleSpeaks(t *testing.T) {
 	p := newPolicy(t, config.Policy{Countries: []string{"US"}})

@@ -50,7 +50,7 @@ func (j *janitor) see(e *bus.Event) {
 		j.calls[e.CallID] = s
 	}
 	s.Apply(e)
-	if s.Ended != nil && s.Released && s.LegsAlive() == 0 {
+	if s.Ended != nil && s.Released && s.LegsAlive() == 0 && !s.OperatorIn() {
 		delete(j.calls, e.CallID)
 	}
 }
@@ -152,14 +152,22 @@ func (j *janitor) compare(ctx context.Context, callID string, presence map[strin
 			if _, _, bot := call.ParseBot(who.UserID); bot {
 				continue
 			}
-			legs++
 			_, attempt, _ := call.ParseRoom(room)
+			if operator, ours := operatorOf(s, who); ours {
+				if err := j.operatorSeen(ctx, s, operator, who.ID, room, attempt); err != nil {
+					return err
+				}
+				continue
+			}
+			legs++
 			if a := s.Attempt(attempt); s.Legs[who.ID] != nil || a == nil || a.Forward == nil && a.Dial == nil && !s.Requested.GetBotDials() {
 				continue // known, or somebody who looks in: nobody was forwarded there, or dialled
 			} else if a.Dialled != nil && a.Dialled.GetSessionId() != who.ID {
 				continue // somebody else than who was dialled
+			} else if s.LegsAlive() > 0 && unseenOperator(s) == room {
+				continue // perhaps somebody who was dialled for a transfer, and has not been named
 			}
-			if _, err := j.Bus.Publish(ctx, callID, &callv1.LegSeen{SessionId: who.ID, Room: room, Attempt: attempt}); err != nil {
+			if _, err := j.Bus.Publish(ctx, callID, &callv1.LegSeen{SessionId: who.ID, Room: room, Attempt: attempt, UserId: who.UserID}); err != nil {
 				return err
 			}
 		}
@@ -172,10 +180,29 @@ func (j *janitor) compare(ctx context.Context, callID string, presence map[strin
 			return err
 		}
 	}
-	if s.Forwarded != nil && unseen(s) != "" && j.gone(callID, "unseen", legs > 0, now) {
+	if unseenCaller(s) != "" && j.gone(callID, "unseen", legs > 0, now) {
 		return j.lost(ctx, s, "unseen", s.Forwarded.Data.GetRoom())
 	}
 	return nil
+}
+
+// operatorOf gives what somebody in a room is called who was dialled for a transfer of the call: by his name, or by his
+// session where Daily has told it. Anybody else is not ok.
+func operatorOf(s *call.State, who daily.Participant) (userID string, ok bool) {
+	if n, k := s.DialledAs(who.ID); n > 0 {
+		return call.OperatorID(s.ID, n, k), true
+	}
+	callID, _, _, ok := call.ParseOperator(who.UserID)
+	return who.UserID, ok && callID == s.ID
+}
+
+// operatorSeen writes down that somebody is there who was dialled for a transfer.
+func (j *janitor) operatorSeen(ctx context.Context, s *call.State, userID, session, room string, attempt uint32) error {
+	if s.Legs[session] != nil {
+		return nil
+	}
+	_, err := j.Bus.Publish(ctx, s.ID, &callv1.LegSeen{SessionId: session, Room: room, Attempt: attempt, UserId: userID})
+	return err
 }
 
 // gone reports whether presence has not shown a leg for as long as it takes to be sure.

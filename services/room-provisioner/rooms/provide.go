@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -45,7 +47,7 @@ func (p *Provisioner) AttemptRequested(ctx context.Context, in bus.In[*callv1.At
 func (p *Provisioner) provide(ctx context.Context, s *call.State, attempt uint32, agent string) error {
 	name := call.RoomName(s.ID, attempt)
 	expires := time.Now().Add(lasts(s) + expiryMargin)
-	room, _, err := p.Daily.EnsureRoom(ctx, daily.CreateRoom{Name: name, Privacy: p.Config.Daily.Privacy, Properties: p.properties(s, expires)})
+	room, _, err := p.Daily.EnsureRoom(ctx, daily.CreateRoom{Name: name, Privacy: p.Config.Daily.Privacy, Properties: p.properties(s, attempt, agent, expires)})
 	switch {
 	case errors.Is(err, daily.ErrRefused):
 		return p.fail(ctx, s.ID, attempt, err.Error())
@@ -73,21 +75,28 @@ func lasts(s *call.State) time.Duration {
 }
 
 // properties are those of a room that takes the call: one that is called into has an address, and one that calls has not,
-// for an address counts as one of the few legs that a room may have.
-func (p *Provisioner) properties(s *call.State, expires time.Time) daily.RoomProperties {
+// for an address counts as one of the few legs that a room may have. Where callers can be handed over, people can be dialled
+// into the room; where they may then be without a bot, the room keeps them.
+func (p *Provisioner) properties(s *call.State, attempt uint32, agent string, expires time.Time) daily.RoomProperties {
+	person := s.Attempt(attempt) != nil && s.Attempt(attempt).Place == callv1.Place_PLACE_PERSON
+	targets := p.Config.Agents[agent].Targets // an agent that is no longer configured has none
+	alone := slices.ContainsFunc(targets, func(name string) bool { return p.Config.Targets[name].BotLeaves })
 	idle := int(p.Config.Daily.MaxIdleTimeout.Seconds())
+	if person || alone {
+		idle = max(idle, int(math.Ceil(s.MaxDuration().Seconds())))
+	}
 	properties := daily.RoomProperties{
 		Exp: expires.Unix(), EjectAtRoomExp: true, Geo: p.Config.Daily.Geo, StartVideoOff: true,
 		EnableChat: proto.Bool(false), EnablePrejoinUI: proto.Bool(false), EnableEmojiReactions: proto.Bool(false),
-		DialoutConfig: &daily.DialoutConfig{MaxIdleTimeoutSec: idle},
+		DialoutConfig: &daily.DialoutConfig{MaxIdleTimeoutSec: idle, AllowRoomStart: person},
+		EnableDialout: s.Requested != nil || person || len(targets) > 0,
 	}
 	if s.Requested != nil {
-		properties.EnableDialout = true
 		return properties
 	}
 	properties.SIP = &daily.SIP{
 		DisplayName: cmp.Or(s.Received.GetFrom(), p.Config.Daily.SIPDisplayName), Mode: daily.SIPDialIn, NumEndpoints: 1,
-		DialinConfig: &daily.DialinConfig{MaxIdleTimeoutSec: idle},
+		DialinConfig: &daily.DialinConfig{MaxIdleTimeoutSec: idle, AllowRoomStart: person, HoldMusicEnabled: person},
 	}
 	return properties
 }

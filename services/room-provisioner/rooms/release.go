@@ -19,7 +19,7 @@ const leaveGrace = 5 * time.Second
 // CallEnded sends everybody out of the call's rooms.
 func (p *Provisioner) CallEnded(ctx context.Context, in bus.In[*callv1.CallEnded]) error {
 	s := call.Read(in.Story)
-	if left := leaveGrace - time.Since(in.Time); left > 0 && s.LegsAlive() == 0 && unseen(s) == "" && len(bots(s)) > 0 {
+	if left := leaveGrace - time.Since(in.Time); left > 0 && onlyBots(s) && unseen(s) == "" {
 		return bus.RetryAfter(min(left, time.Second), nil)
 	}
 	if err := p.clear(ctx, s); err != nil {
@@ -86,26 +86,73 @@ func occupied(s *call.State) map[string]occupants {
 			rooms[leg.Room] = in
 		}
 	}
+	for _, dialled := range ringing(s) {
+		in := rooms[dialled.room]
+		in.legs = append(in.legs, dialled.session)
+		rooms[dialled.room] = in
+	}
 	return rooms
 }
 
-func bots(s *call.State) []string {
-	var all []string
-	for _, who := range occupied(s) {
-		all = append(all, who.bots...)
+// dialled is somebody who was dialled for a transfer, and of whom there has been no other word.
+type dialled struct{ room, session string }
+
+func ringing(s *call.State) (who []dialled) {
+	for _, t := range s.Transfers {
+		for _, try := range t.Tries {
+			if try.Starting == nil || try.Started == nil || try.Missed != nil || s.Operator(t.N, try.K) != nil {
+				continue
+			}
+			if session := try.Started.Data.GetSessionId(); session != "" {
+				who = append(who, dialled{try.Starting.Data.GetRoom(), session})
+			}
+		}
 	}
-	return all
+	return who
+}
+
+// onlyBots reports whether nobody but bots is left in the call's rooms, and such a bot is.
+func onlyBots(s *call.State) bool {
+	bots, legs := 0, 0
+	for _, who := range occupied(s) {
+		bots, legs = bots+len(who.bots), legs+len(who.legs)
+	}
+	return bots > 0 && legs == 0
 }
 
 // unseen gives the room in which somebody may be of whom there has been no word: a caller who was forwarded, or somebody
 // who may have been dialled. Empty is none.
 func unseen(s *call.State) string {
-	if s.Forwarded != nil && len(s.Legs) == 0 {
-		return s.Forwarded.Data.GetRoom()
+	if room := unseenCaller(s); room != "" {
+		return room
 	}
 	for _, a := range s.Attempts {
 		if a.Dial != nil && a.Dialled == nil && s.Callee(a) == nil && (a.DialFailed == nil || a.DialFailed.GetCause() == call.Lost) {
 			return a.Dial.GetRoom()
+		}
+	}
+	return unseenOperator(s)
+}
+
+// unseenCaller gives the room into which a caller was forwarded of whom there has been no word.
+func unseenCaller(s *call.State) string {
+	if s.Forwarded != nil && len(s.Callers()) == 0 {
+		return s.Forwarded.Data.GetRoom()
+	}
+	return ""
+}
+
+// unseenOperator gives the room into which somebody may have been dialled for a transfer.
+func unseenOperator(s *call.State) string {
+	for _, t := range s.Transfers {
+		if t.Asked != nil && t.Moves() { // nobody is dialled into a room
+			continue
+		}
+		for _, try := range t.Tries {
+			if try.Starting != nil && try.Started == nil && s.Operator(t.N, try.K) == nil &&
+				(try.Missed == nil || try.Missed.Data.GetCause() == call.Lost) {
+				return try.Starting.Data.GetRoom()
+			}
 		}
 	}
 	return ""

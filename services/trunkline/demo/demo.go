@@ -51,6 +51,9 @@ func Play(ctx context.Context, dir string, out, logs io.Writer) (err error) {
 	for _, out := range dialOuts {
 		scenes = append(scenes, out)
 	}
+	for _, over := range handovers {
+		scenes = append(scenes, over)
+	}
 	played := make([]played, len(scenes))
 	var group sync.WaitGroup
 	for i, scene := range scenes {
@@ -93,7 +96,10 @@ func (p *played) tell(out io.Writer) error {
 		fmt.Fprintln(w)
 	}
 	for _, note := range p.notes {
-		fmt.Fprintf(out, "   %s\n\n", note)
+		fmt.Fprintf(out, "   %s\n", note)
+	}
+	if len(p.notes) > 0 {
+		fmt.Fprintln(out)
 	}
 	if p.story != nil {
 		timeline.Rows(p.story, row)

@@ -421,7 +421,9 @@ func TestOneTransferAtATime(t *testing.T) {
 func TestABotsTokenMovesItsOwnCallAlone(t *testing.T) {
 	w := start(t, bot(3), withTargets(target(), nil)...)
 	mine, other := w.talking(sim.CallSpec{}), w.talking(sim.CallSpec{From: "+14155550124"})
-	client := func(callID string, attempt uint32) transferv1connect.TransferServiceClient { return w.as(w.botToken(callID, attempt)) }
+	client := func(callID string, attempt uint32) transferv1connect.TransferServiceClient {
+		return w.as(w.botToken(callID, attempt))
+	}
 	_, err := client(w.id(mine), 1).RequestTransfer(t.Context(), &transferv1.RequestTransferRequest{
 		Call: w.id(other), Target: "supervisor", Mode: config.ModeCold, IdempotencyKey: "key",
 	})

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -30,15 +31,21 @@ type DialOut struct {
 // MayCall lets the world ask for dial-outs, at call-control's address. From then on half of those who come are called.
 func (w *World) MayCall(control string) {
 	w.T.Helper()
+	w.control = controlv1connect.NewCallServiceClient(http.DefaultClient, control, connect.WithInterceptors(w.Key(auth.CallsWrite)))
+}
+
+// Key makes an API key with a scope, of which the scope is the name, and gives every request of a client the key.
+func (w *World) Key(scope string) connect.Interceptor {
+	w.T.Helper()
 	keys, err := auth.Open(w.T.Context(), w.JS)
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	key, err := keys.Add(w.T.Context(), "storm", auth.CallsWrite)
+	key, err := keys.Add(w.T.Context(), strings.ReplaceAll(scope, ":", "-"), scope)
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	w.control = controlv1connect.NewCallServiceClient(http.DefaultClient, control, connect.WithInterceptors(auth.Bearer(key)))
+	return auth.Bearer(key)
 }
 
 // CallOut has somebody called. While nobody is there to be asked, it asks again, with the same key.
