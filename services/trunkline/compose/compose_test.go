@@ -235,7 +235,7 @@ func (p *project) handsOver(ctx context.Context) {
 	phone := p.place(`{"from":"+14155550123","to":"+14155550100"}`)
 	id := bus.CallID(phone.CallDomain, phone.ID)
 	p.poll(ctx, "the call to be transferred", func() bool {
-		_, err := p.transfers().RequestTransfer(ctx, &transferv1.RequestTransferRequest{Call: id, Target: "supervisor", Mode: config.ModeCold, IdempotencyKey: "test"})
+		_, err := p.transfers().RequestTransfer(ctx, &transferv1.RequestTransferRequest{Call: id, Target: "supervisor", Mode: config.ModeWarm, Summary: "a test", IdempotencyKey: "test"})
 		return err == nil
 	})
 	p.poll(ctx, "the transfer to be completed", func() bool {
