@@ -24,6 +24,8 @@ import (
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 	controlv1 "github.com/trunkline/trunkline/proto/gen/trunkline/control/v1"
 	"github.com/trunkline/trunkline/proto/gen/trunkline/control/v1/controlv1connect"
+	transferv1 "github.com/trunkline/trunkline/proto/gen/trunkline/transfer/v1"
+	"github.com/trunkline/trunkline/proto/gen/trunkline/transfer/v1/transferv1connect"
 	"github.com/trunkline/trunkline/services/daily-sim/sim"
 	"github.com/trunkline/trunkline/services/trunkline/engine"
 	"github.com/trunkline/trunkline/services/trunkline/storm"
@@ -49,6 +51,7 @@ func TestComposeStartsATrunklineThatTakesCallsAndLosesNoneWhenItStops(t *testing
 	// The curl line of the README.
 	p.completed(ctx, p.place(`{"from":"+14155550123","to":"+14155550100","talk":"1s"}`))
 	p.callsSomebody(ctx)
+	p.handsOver(ctx)
 
 	phone := p.place(`{"from":"+14155550123","to":"+14155550100"}`)
 	p.poll(ctx, "the call", func() bool { return p.now(ctx, &phone) && phone.State == sim.Connected })
@@ -169,7 +172,7 @@ func (p *project) run(args ...string) (string, error) {
 // newKey makes an API key, as the README says.
 func (p *project) newKey() {
 	p.t.Helper()
-	out, err := p.run("run", "--rm", "setup", "keys", "add", "test", "--scope", auth.CallsRead, "--scope", auth.CallsWrite)
+	out, err := p.run("run", "--rm", "setup", "keys", "add", "test", "--scope", auth.CallsRead, "--scope", auth.CallsWrite, "--scope", auth.TransfersWrite)
 	if p.key = regexp.MustCompile(`tlk_test_\w+`).FindString(out); err != nil || p.key == "" {
 		p.t.Fatalf("make an API key: %v\n%s", err, out)
 	}
@@ -224,6 +227,29 @@ func (p *project) callsSomebody(ctx context.Context) {
 		now, err := p.control().GetCall(ctx, &controlv1.GetCallRequest{Id: res.GetCall().GetId()})
 		return err == nil && now.GetCall().GetOutcome() == callv1.Outcome_OUTCOME_COMPLETED
 	})
+}
+
+// handsOver has a caller transferred to the target of the configuration, whose phone hangs up by itself.
+func (p *project) handsOver(ctx context.Context) {
+	p.t.Helper()
+	phone := p.place(`{"from":"+14155550123","to":"+14155550100"}`)
+	id := bus.CallID(phone.CallDomain, phone.ID)
+	p.poll(ctx, "the call to be transferred", func() bool {
+		_, err := p.transfers().RequestTransfer(ctx, &transferv1.RequestTransferRequest{Call: id, Target: "supervisor", Mode: config.ModeWarm, Summary: "a test", IdempotencyKey: "test"})
+		return err == nil
+	})
+	p.poll(ctx, "the transfer to be completed", func() bool {
+		got, err := p.transfers().GetTransfer(ctx, &transferv1.GetTransferRequest{Call: id})
+		if state := got.GetTransfer().GetState(); state == transferv1.State_STATE_FAILED || state == transferv1.State_STATE_CANCELLED {
+			p.t.Fatalf("the transfer: %s", got)
+		}
+		return err == nil && got.GetTransfer().GetState() == transferv1.State_STATE_COMPLETED
+	})
+	p.poll(ctx, "the end of the call", func() bool { return p.now(ctx, &phone) && phone.State == sim.Ended })
+}
+
+func (p *project) transfers() transferv1connect.TransferServiceClient {
+	return transferv1connect.NewTransferServiceClient(http.DefaultClient, p.url("TRANSFER_PORT"), connect.WithInterceptors(auth.Bearer(p.key)))
 }
 
 func (p *project) control() controlv1connect.CallServiceClient {
