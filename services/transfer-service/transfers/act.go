@@ -23,14 +23,15 @@ func (v verb) String() string {
 	return [...]string{"nothing", "dial", "move", "hang_up", "hold", "seclude", "restore", "silence"}[v]
 }
 
-// do does one thing outside. That it is done is for the call's story to show; that Daily does not want to is an answer.
-func (x *Transfers) do(ctx context.Context, story *bus.Story, a act) error {
+// do does one thing outside, after what has been done. That it is done is for the call's story to show; that Daily does not
+// want to is an answer.
+func (x *Transfers) do(ctx context.Context, story *bus.Story, a act, done map[act]bool) error {
 	v := view{x.Rules, call.Read(story), x.Now(), nil}
 	switch a.does {
 	case dial:
-		return x.dial(ctx, story, a)
+		return x.dial(ctx, story, a, done)
 	case move:
-		return x.move(ctx, story, a)
+		return x.move(ctx, story, a, done)
 	case hangUp:
 		return x.hangUp(ctx, v, a)
 	case hold:

@@ -132,6 +132,19 @@ func (v view) wanted(t *call.Transfer, try *call.Try) bool {
 	return t.Answer() == nil || t.Answer() == try
 }
 
+// intent is what is written down before a try, or nil where that is not what follows, after what has been done.
+func (r Rules) intent(s *call.State, now time.Time, a act, done map[act]bool) proto.Message {
+	if r.Next(s, now, done).act != a {
+		return nil
+	}
+	v := view{State: s}
+	starting := &callv1.TransferStarting{N: a.n, K: a.k, Room: v.room()}
+	if a.does == move {
+		starting.SessionId = v.caller()
+	}
+	return starting
+}
+
 // afterEnd ends the transfer with its call, once nobody rings any more, as far as is known.
 func (v view) afterEnd(t *call.Transfer) step {
 	if t.UnderWay() {

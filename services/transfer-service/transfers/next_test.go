@@ -465,3 +465,30 @@ func TestWhatFollowsWhenNobodyWasHadAndTheCallIsToEnd(t *testing.T) {
 		"the caller is to go on talking to the bot": {story: over(wants(config.ModeCold, number("+1", 1))), now: 60, want: ""},
 	})
 }
+
+// What a process has done before it dials does not stand between the dial and its intent: Daily may never tell of it.
+func TestADialMayFollowOtherActs(t *testing.T) {
+	for phrase, c := range map[string]row{
+		"the number before was hung up on, and Daily has not told": {
+			story: more(asked(config.ModeCold, number("+1", 1), number("+2", 2)), starting(1, 1), started(1, 1), ringing(1, 1), stopping(21, 1), missed(21, 1, NoAnswer)),
+			now:   21, did: did(hangUp, 1), want: "dial 2",
+		},
+		"the bot is lost, and the caller has been taken off hold": {
+			story: more(asked(config.ModeWarm, number("+1", 1)), held(1), botLost(2)),
+			now:   2, did: did(restore, 0), want: "dial 1",
+		},
+	} {
+		done := map[act]bool{c.did[0]: true}
+		s, now := stateAfter(c.story), noon.Add(sec(c.now))
+		next := rules.Next(s, now, done)
+		if got := what(next); got != c.want {
+			t.Errorf("%s: %q, want %q", phrase, got, c.want)
+		}
+		if rules.intent(s, now, next.act, done) == nil {
+			t.Errorf("%s: nobody is dialled", phrase)
+		}
+		if rules.intent(s, now, next.act, nil) != nil {
+			t.Errorf("%s: somebody is dialled by a process that has not done that", phrase)
+		}
+	}
+}

@@ -87,7 +87,7 @@ func over[T proto.Message](x *Transfers) bus.Handler {
 		if t := s.Transfer(); s.Ended != nil || t == nil || t.Asked == nil || t.UnderWay() || t.Asked.Data.GetMode() != config.ModeWarm || secluded(s) {
 			return nil
 		}
-		if err := x.do(ctx, in.Story, act{restore, 0, 0}); err != nil {
+		if err := x.do(ctx, in.Story, act{restore, 0, 0}, nil); err != nil {
 			return err
 		}
 		if left := in.Time.Add(2 * permissionsWithin).Sub(x.Now()); left > 0 {
@@ -142,11 +142,11 @@ func (x *Transfers) follow(ctx context.Context, story *bus.Story) (until time.Ti
 				guard.Die("transfer." + decided.Name)
 			}
 		case next.act.does != nothing:
-			done[next.act] = true
 			guard.Die("transfer.before." + next.act.does.String())
-			if err := x.do(ctx, story, next.act); err != nil {
+			if err := x.do(ctx, story, next.act, done); err != nil {
 				return time.Time{}, err
 			}
+			done[next.act] = true
 			guard.Die("transfer.after." + next.act.does.String())
 			if story, err = x.Bus.Story(ctx, story.CallID); err != nil {
 				return time.Time{}, err
