@@ -305,6 +305,15 @@ func (v view) firstAnswered(t *call.Transfer) (k uint32) {
 	return k
 }
 
+// once gives an act that has an intent of its own. Where it has been done and has left none, something else followed just
+// then, of which this process may have been the only one to know: it is looked at again.
+func (v view) once(a act) step {
+	if !v.done[a] {
+		return step{act: a}
+	}
+	return step{until: v.now.Add(askAgain)}
+}
+
 // trying says what follows for one number that has not answered.
 func (v view) trying(t *call.Transfer, k uint32) step {
 	missed := func(cause, detail string) step {
@@ -312,10 +321,7 @@ func (v view) trying(t *call.Transfer, k uint32) step {
 	}
 	try, leg, stop := t.Try(k), v.Operator(t.N, k), act{hangUp, t.N, k}
 	if try == nil || try.Starting == nil {
-		if a := (act{dial, t.N, k}); !v.done[a] {
-			return step{act: a}
-		}
-		return step{}
+		return v.once(act{dial, t.N, k})
 	}
 	session := v.OperatorSession(t.N, k)
 	rings := try.Starting.At
@@ -394,10 +400,7 @@ func (v view) moving(t *call.Transfer) step {
 		case try != nil && try.Missed != nil:
 			continue
 		case try == nil || try.Starting == nil:
-			if a := (act{move, t.N, k}); !v.done[a] {
-				return step{act: a}
-			}
-			return step{}
+			return v.once(act{move, t.N, k})
 		}
 		session := try.Starting.Data.GetSessionId()
 		told, leg := v.Told(session), v.Legs[session]

@@ -492,3 +492,10 @@ func TestADialMayFollowOtherActs(t *testing.T) {
 		}
 	}
 }
+
+func TestADialThatWasGivenWayToIsLookedAtAgain(t *testing.T) {
+	expect(t, map[string]row{
+		"something else followed when it was to be dialled":   {story: asked(config.ModeCold, number("+1", 1)), did: did(dial, 1), want: "wait until 1s"},
+		"something else followed when he was to be sent away": {story: asked(config.ModeBlind, number("+1", 1)), did: did(move, 1), want: "wait until 1s"},
+	})
+}
