@@ -499,3 +499,29 @@ func TestADialThatWasGivenWayToIsLookedAtAgain(t *testing.T) {
 		"something else followed when he was to be sent away": {story: asked(config.ModeBlind, number("+1", 1)), did: did(move, 1), want: "wait until 1s"},
 	})
 }
+
+func TestWhenTheCallersHearingIsToBeGivenBack(t *testing.T) {
+	again := func(mode string) at {
+		m := wants(mode, number("+9", 1))
+		m.N = 2
+		return at{4, m}
+	}
+	over := more(warmly(), cancelled(3))
+	for phrase, c := range map[string]struct {
+		story []at
+		want  bool
+	}{
+		"a warm transfer is over":                           {over, true},
+		"a warm transfer is under way":                      {warmly(), false},
+		"a cold transfer is over":                           {more(rung(config.ModeCold), cancelled(3)), false},
+		"a cold transfer follows a warm one at once":        {more(over, again(config.ModeCold)), true},
+		"a cold transfer has followed a warm one":           {more(over, again(config.ModeCold), at{5, &callv1.TransferCompleted{N: 2, K: 1}}), true},
+		"a warm transfer is announced after a warm one":     {more(over, again(config.ModeWarm)), true},
+		"a warm transfer is executed after a warm one":      {more(over, again(config.ModeWarm), at{5, &callv1.TransferAnnounced{N: 2}}), false},
+		"a warm transfer is over, and the call is over too": {more(over, callEnds(4)), false},
+	} {
+		if got := heldBefore(stateAfter(c.story)); got != c.want {
+			t.Errorf("%s: %t, want %t", phrase, got, c.want)
+		}
+	}
+}
