@@ -202,10 +202,11 @@ func (v view) bot() *call.Attempt {
 	return nil
 }
 
-// restored gives the act that lets the caller hear everybody, where he may not, and it has not just been done.
+// restored gives the act that lets the caller hear everybody, where he may not, and it has not just been done. A request to
+// put him on hold may have been made of which nothing is on record.
 func (v view) restored(t *call.Transfer) (act, bool) {
 	a := act{restore, t.N, 0}
-	return a, t.Held == nil || v.done[a]
+	return a, t.Asked.Data.GetMode() != config.ModeWarm || v.done[a]
 }
 
 // hunting says what follows while nobody has answered.

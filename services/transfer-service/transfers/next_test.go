@@ -525,3 +525,11 @@ func TestWhenTheCallersHearingIsToBeGivenBack(t *testing.T) {
 		}
 	}
 }
+
+func TestACallerWhoseHoldIsInDoubtIsTakenOffIt(t *testing.T) {
+	none := more(asked(config.ModeWarm, number("+1", 1)), botLost(2))
+	expect(t, map[string]row{
+		"the bot is lost while the caller is put on hold": {story: none, now: 2, want: "restore"},
+		"that has been undone":                            {story: none, now: 2, did: did(restore, 0), want: "dial 1"},
+	})
+}
