@@ -91,6 +91,8 @@ func (r Rules) Next(s *call.State, now time.Time, done map[act]bool) step {
 		return v.afterEnd(t)
 	case t.Failed != nil && t.Asked.Data.GetEnds() && s.EndAsked == nil:
 		return v.lastWords(t)
+	case s.Bridged():
+		return v.bridged(t)
 	case !t.UnderWay():
 		return step{}
 	case t.Announced == nil:
@@ -370,10 +372,15 @@ func (v view) answered(t *call.Transfer, try *call.Try) step {
 	if a, ok := v.restored(t); !ok {
 		return step{act: a}
 	}
+	return step{decide: &callv1.TransferCompleted{N: t.N, K: try.K}}
+}
+
+// bridged silences the bot once the caller has been handed over. Before, it might have to be undone.
+func (v view) bridged(t *call.Transfer) step {
 	if a := (act{silence, t.N, 0}); v.bot() != nil && !v.done[a] {
 		return step{act: a}
 	}
-	return step{decide: &callv1.TransferCompleted{N: t.N, K: try.K}}
+	return step{}
 }
 
 // briefing has whoever answered told what it is about. It is ok once that is over.

@@ -253,7 +253,7 @@ func TestWhatFollowsForAColdTransfer(t *testing.T) {
 		"it is declined":                               {story: more(rung, leaves(5, 1)), now: 5, want: "missed 1 not_answered"},
 		"Daily cannot reach it":                        {story: more(none, starting(1, 1), started(1, 1), fails(2, 1, "no route")), now: 2, want: "missed 1 refused no route"},
 		"somebody answers":                             {story: taken, now: 8, want: "answered 1"},
-		"somebody has answered":                        {story: more(taken, answered(8, 1)), now: 8, did: did(silence, 0), want: "completed 1"},
+		"somebody has answered":                        {story: more(taken, answered(8, 1)), now: 8, want: "completed 1"},
 		"somebody has answered and left again":         {story: more(taken, answered(8, 1), leaves(8.5, 1)), now: 9, want: "missed 1 hung_up"},
 		"somebody answered and left before we knew":    {story: more(taken, leaves(8.5, 1)), now: 9, want: "missed 1 not_answered"},
 		"we hear first that it is over, then that not": {story: more(none, starting(1, 1), leaves(5, 1), answers(5.1, 1), ringing(5.2, 1), started(5.3, 1)), now: 5.3, want: "missed 1 not_answered"},
@@ -314,12 +314,12 @@ func TestWhatFollowsForNumbersAtOnce(t *testing.T) {
 		"the second answers":                                 {story: more(both, answers(5, 2)), now: 5, want: "answered 2"},
 		"both answer, the second first":                      {story: more(both, answers(5, 2), answers(5.1, 1)), now: 6, want: "answered 2"},
 		"the second has answered":                            {story: more(both, answers(5, 2), answered(5, 2)), now: 5, want: "hang_up 1"},
-		"the second has answered, and the first rings not":   {story: more(both, answers(5, 2), answered(5, 2), leaves(5, 1)), now: 5, did: did(silence, 0), want: "completed 2"},
+		"the second has answered, and the first rings not":   {story: more(both, answers(5, 2), answered(5, 2), leaves(5, 1)), now: 5, want: "completed 2"},
 		"the first answers when the second has":              {story: more(both, answers(5, 2), answered(5, 2), answers(5.1, 1)), now: 6, want: "hang_up 1"},
 		"the first answers when it is done":                  {story: more(both, answers(5, 2), answered(5, 2), completed(5, 2), answers(5.1, 1)), now: 6, want: "hang_up 1"},
 		"the second leaves, and the first was hung up on":    {story: more(both, answers(5, 2), answered(5, 2), leaves(5, 1), leaves(6, 2), missed(6, 2, HungUp)), now: 6, want: "missed 1 not_answered"},
 		"the first was dialled as the second answered":       {story: more(none, starting(1, 1), started(1, 1), starting(2, 2), answers(3, 2), answered(3, 2)), now: 3, want: "hang_up 1"},
-		"the first is in doubt, and the second has answered": {story: more(none, starting(1, 1), starting(2, 2), answers(3, 2), answered(3, 2)), now: 3, did: did(silence, 0), want: "completed 2"},
+		"the first is in doubt, and the second has answered": {story: more(none, starting(1, 1), starting(2, 2), answers(3, 2), answered(3, 2)), now: 3, want: "completed 2"},
 	})
 }
 
@@ -337,7 +337,7 @@ func TestWhatFollowsForAWarmTransfer(t *testing.T) {
 		"the bot tells what it is about":                 {story: told, now: 9, want: "wait until 39s"},
 		"the bot does not come to an end":                {story: told, now: 39, want: "briefed 1 late=true"},
 		"the bot has told it":                            {story: more(told, briefed(12, 1)), now: 12, want: "restore"},
-		"the caller hears everybody":                     {story: more(told, briefed(12, 1)), now: 12, did: append(did(restore, 0), act{silence, 1, 0}), want: "completed 1"},
+		"the caller hears everybody":                     {story: more(told, briefed(12, 1)), now: 12, did: did(restore, 0), want: "completed 1"},
 		"whoever has answered declines":                  {story: more(told, declined(12, 1)), now: 12, want: "missed 1 declined busy"},
 		"who has declined is hung up on":                 {story: more(told, declined(12, 1), missed(12, 1, Declined)), now: 12, want: "hang_up 1"},
 		"then the caller hears the bot":                  {story: more(told, declined(12, 1), missed(12, 1, Declined), leaves(13, 1)), now: 13, want: "restore"},
@@ -531,5 +531,15 @@ func TestACallerWhoseHoldIsInDoubtIsTakenOffIt(t *testing.T) {
 	expect(t, map[string]row{
 		"the bot is lost while the caller is put on hold": {story: none, now: 2, want: "restore"},
 		"that has been undone":                            {story: none, now: 2, did: did(restore, 0), want: "dial 1"},
+	})
+}
+
+func TestTheBotIsSilencedOnceTheCallerHasBeenHandedOver(t *testing.T) {
+	taken := more(rung(config.ModeCold), answers(8, 1), answered(8, 1))
+	expect(t, map[string]row{
+		"not before, for it may have to go on":  {story: taken, now: 8, want: "completed 1"},
+		"when it is done":                       {story: more(taken, completed(8, 1)), now: 8, want: "silence"},
+		"not where there is no bot":             {story: more(taken, completed(8, 1), botLost(9)), now: 9, want: ""},
+		"not where nobody has been handed over": {story: more(taken, cancelled(8), leaves(9, 1)), now: 9, want: ""},
 	})
 }
