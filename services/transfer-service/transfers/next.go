@@ -4,6 +4,7 @@ package transfers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -241,12 +242,17 @@ func (v view) holding(t *call.Transfer) (step, bool) {
 	case !v.warm(t):
 		a, ok := v.restored(t)
 		return step{act: a}, ok
-	case t.Held != nil:
+	case t.Held != nil && (v.done[a] || len(v.group(t)) == 0 || !secluded(t)):
 		return step{}, true
 	case !v.done[a]:
 		return step{act: a}, false
 	}
 	return step{decide: &callv1.TransferHeld{N: t.N, SessionId: v.caller()}}, false
+}
+
+// secluded reports whether the caller may hear nobody, for the sake of somebody who has been missed after all.
+func secluded(t *call.Transfer) bool {
+	return slices.ContainsFunc(t.Tries, func(try *call.Try) bool { return try.Answered != nil && try.Missed != nil })
 }
 
 // caller is the session id of the leg that is transferred, or empty while it is not known.

@@ -543,3 +543,12 @@ func TestTheBotIsSilencedOnceTheCallerHasBeenHandedOver(t *testing.T) {
 		"not where nobody has been handed over": {story: more(taken, cancelled(8), leaves(9, 1)), now: 9, want: ""},
 	})
 }
+
+func TestTheCallerHearsTheBotAgainWhenTheNextNumberRings(t *testing.T) {
+	left := more(asked(config.ModeWarm, number("+1", 1), number("+2", 2)), held(1), starting(1, 1), answers(8, 1), answered(8, 1), briefing(9, 1),
+		leaves(10, 1), missed(10, 1, HungUp))
+	expect(t, map[string]row{
+		"whoever has answered leaves while he is told": {story: left, now: 10, want: "hold"},
+		"the caller hears the bot again":               {story: left, now: 10, did: did(hold, 0), want: "dial 2"},
+	})
+}
