@@ -552,3 +552,22 @@ func TestTheCallerHearsTheBotAgainWhenTheNextNumberRings(t *testing.T) {
 		"the caller hears the bot again":               {story: left, now: 10, did: did(hold, 0), want: "dial 2"},
 	})
 }
+
+func TestNothingIsToldWhereTheCallerWouldHearIt(t *testing.T) {
+	taken := more(warmly(), answers(8, 1), answered(8, 1))
+	m := unbriefed(stateAfter(taken), 1, "Daily would not")
+	if got := what(step{decide: m}); got != "briefed 1 late=true" {
+		t.Fatalf("Daily does not let the caller hear nobody: %q", got)
+	}
+	expect(t, map[string]row{"nothing was told": {story: more(taken, at{9, m}), now: 9, want: "restore"}})
+	for phrase, story := range map[string][]at{
+		"it is being told":         more(taken, briefing(8, 1)),
+		"it was taken back":        more(taken, cancelled(8)),
+		"the call is over":         more(taken, callEnds(8)),
+		"whoever answered is gone": more(taken, leaves(8, 1), missed(8, 1, HungUp)),
+	} {
+		if m := unbriefed(stateAfter(story), 1, ""); m != nil {
+			t.Errorf("%s: %v", phrase, m)
+		}
+	}
+}
