@@ -571,3 +571,11 @@ func TestNothingIsToldWhereTheCallerWouldHearIt(t *testing.T) {
 		}
 	}
 }
+
+func TestATimerIsNotMovedByWhoKnowsLess(t *testing.T) {
+	known := rules.Next(stateAfter(rung(config.ModeCold)), noon.Add(2*time.Second), nil).until
+	less := rules.Next(stateAfter(asked(config.ModeCold, number("+1", 1)), []at{starting(1, 1)}), noon.Add(2*time.Second), nil).until
+	if !known.Before(less) || stepAt(id, known) == stepAt(id, less) {
+		t.Errorf("%v, to ring until %s, is moved to %s", stepAt(id, known), known, less)
+	}
+}

@@ -124,7 +124,12 @@ func (x *Transfers) advance(ctx context.Context, story *bus.Story) error {
 	if err != nil || until.IsZero() {
 		return err
 	}
-	return x.Timers.Set(ctx, timer.ID{Name: stepTimer, CallID: story.CallID}, until)
+	return x.Timers.Set(ctx, stepAt(story.CallID, until), until)
+}
+
+// stepAt is a timer of its own for each time: whoever has seen an older story must not move the one of who has seen more.
+func stepAt(callID string, until time.Time) timer.ID {
+	return timer.ID{Name: stepTimer, CallID: callID, N: uint32(until.Unix())}
 }
 
 // follow does whatever follows for the call's transfers, until nothing does, or nothing before a time. What it does is
