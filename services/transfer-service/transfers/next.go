@@ -90,7 +90,7 @@ func (r Rules) Next(s *call.State, now time.Time, done map[act]bool) step {
 		return step{}
 	case s.Ended != nil:
 		return v.afterEnd(t)
-	case t.Failed != nil && t.Asked.Data.GetEnds() && s.EndAsked == nil:
+	case t.Failed != nil && t.Asked.Data.GetEnds() && (s.EndAsked == nil || s.EndAsked.At.Before(t.Asked.At)):
 		return v.lastWords(t)
 	case s.Bridged():
 		return v.bridged(t)
@@ -116,7 +116,9 @@ func (v view) unwanted() act {
 				continue
 			}
 			leg, a := v.Operator(t.N, try.K), act{hangUp, t.N, try.K}
-			there := leg != nil && !leg.Gone || leg == nil && try.Missed == nil && v.OperatorSession(t.N, try.K) != ""
+			// A dial of which we hear when it has been given up is not known to be over either.
+			open := try.Started != nil && (try.Missed == nil || try.Started.At.After(try.Missed.At))
+			there := leg != nil && !leg.Gone || leg == nil && open && v.OperatorSession(t.N, try.K) != ""
 			if there && !t.Moves() && !v.done[a] {
 				return a
 			}

@@ -579,3 +579,23 @@ func TestATimerIsNotMovedByWhoKnowsLess(t *testing.T) {
 		t.Errorf("%v, to ring until %s, is moved to %s", stepAt(id, known), known, less)
 	}
 }
+
+func TestADialThatIsKnownAfterItHasBeenGivenUpIsHungUpOn(t *testing.T) {
+	lost := more(asked(config.ModeCold, number("+1", 1), number("+2", 2)), starting(1, 1), missed(61, 1, Lost))
+	expect(t, map[string]row{
+		"Daily's answer is on record late":   {story: more(lost, started(62, 1)), now: 62, want: "hang_up 1"},
+		"it has been hung up on":             {story: more(lost, started(62, 1)), now: 62, did: did(hangUp, 1), want: "dial 2"},
+		"Daily's answer came long before it": {story: more(asked(config.ModeCold, number("+1", 1), number("+2", 2)), starting(1, 1), started(2, 1), missed(22, 1, NoAnswer)), now: 22, want: "dial 2"},
+	})
+}
+
+func TestAWishFromBeforeTheTransferDoesNotEndTheCall(t *testing.T) {
+	ends := wants(config.ModeCold, number("+1", 1))
+	ends.Ends = true
+	expect(t, map[string]row{
+		"the attempt before was to end, for a machine took the call": {
+			story: append([]at{{-300, &callv1.EndRequested{Attempt: 1}}}, more(talking(), at{0, ends}, at{0, &callv1.TransferAnnounced{N: 1}}, failed(3, Refused))...),
+			now:   3, want: "end transfer_failed",
+		},
+	})
+}
