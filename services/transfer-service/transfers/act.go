@@ -23,20 +23,21 @@ func (v verb) String() string {
 	return [...]string{"nothing", "dial", "move", "hang_up", "hold", "seclude", "restore", "silence"}[v]
 }
 
-// do does one thing outside. That it is done is for the call's story to show; that Daily does not want to is an answer.
-func (x *Transfers) do(ctx context.Context, story *bus.Story, a act) error {
+// do does one thing outside, after what has been done. That it is done is for the call's story to show; that Daily does not
+// want to is an answer.
+func (x *Transfers) do(ctx context.Context, story *bus.Story, a act, done map[act]bool) error {
 	v := view{x.Rules, call.Read(story), x.Now(), nil}
 	switch a.does {
 	case dial:
-		return x.dial(ctx, story, a)
+		return x.dial(ctx, story, a, done)
 	case move:
-		return x.move(ctx, story, a)
+		return x.move(ctx, story, a, done)
 	case hangUp:
 		return x.hangUp(ctx, v, a)
 	case hold:
 		return x.hold(ctx, v)
 	case seclude:
-		return x.permit(ctx, v, v.callers(daily.Permissions{CanSend: false, CanReceive: deaf(nil)}))
+		return x.seclude(ctx, v)
 	case restore:
 		return x.permit(ctx, v, v.callers(daily.Permissions{CanSend: true, CanReceive: hears()}))
 	case silence:
@@ -81,6 +82,32 @@ func (x *Transfers) hold(ctx context.Context, v view) error {
 		return &callv1.TransferFailed{N: t.N, Reason: NoHold, Detail: err.Error()}, nil
 	})
 	return failed
+}
+
+// seclude lets the caller hear nobody. Where Daily will not, nothing is told: the caller would hear it.
+func (x *Transfers) seclude(ctx context.Context, v view) error {
+	callers := v.callers(daily.Permissions{CanSend: false, CanReceive: deaf(nil)})
+	if len(callers) == 0 {
+		return nil
+	}
+	err := x.update(ctx, v, callers)
+	if !errors.Is(err, daily.ErrRefused) && !errors.Is(err, daily.ErrNotFound) {
+		return err
+	}
+	n := v.Transfer().N
+	_, failed := x.Bus.Decide(ctx, v.ID, func(story *bus.Story) (proto.Message, error) {
+		return unbriefed(call.Read(story), n, err.Error()), nil
+	})
+	return failed
+}
+
+// unbriefed has whoever has answered take the caller without having been told what it is about, or is nil where that is over.
+func unbriefed(s *call.State, n uint32, detail string) proto.Message {
+	t := s.Transfer()
+	if try := t.Answer(); s.Ended == nil && t.UnderWay() && t.N == n && try != nil && try.Briefing == nil && try.Briefed == nil {
+		return &callv1.TransferBriefed{N: n, K: try.K, Late: true, Detail: detail}
+	}
+	return nil
 }
 
 // silence lets the bot neither be heard nor hear, where it is known which participant it is. A bot that knows us is silent

@@ -25,8 +25,8 @@ import (
 const askAgain = time.Second
 
 // dial calls number k into the caller's room.
-func (x *Transfers) dial(ctx context.Context, story *bus.Story, a act) error {
-	return x.try(ctx, story, a, func(ctx context.Context, starting *callv1.TransferStarting, number *callv1.TransferNumber) (string, error) {
+func (x *Transfers) dial(ctx context.Context, story *bus.Story, a act, done map[act]bool) error {
+	return x.try(ctx, story, a, done, func(ctx context.Context, starting *callv1.TransferStarting, number *callv1.TransferNumber) (string, error) {
 		spec := daily.DialOut{UserID: call.OperatorID(story.CallID, a.n, a.k), DisplayName: number.GetTarget()}
 		if phone.IsSIP(number.GetTo()) {
 			spec.SIPURI = number.GetTo()
@@ -38,9 +38,9 @@ func (x *Transfers) dial(ctx context.Context, story *bus.Story, a act) error {
 }
 
 // move has Daily, or the caller's own provider, send the caller to number k.
-func (x *Transfers) move(ctx context.Context, story *bus.Story, a act) error {
+func (x *Transfers) move(ctx context.Context, story *bus.Story, a act, done map[act]bool) error {
 	refer := call.Read(story).Transfer().Asked.Data.GetMode() == config.ModeRefer
-	return x.try(ctx, story, a, func(ctx context.Context, starting *callv1.TransferStarting, number *callv1.TransferNumber) (string, error) {
+	return x.try(ctx, story, a, done, func(ctx context.Context, starting *callv1.TransferStarting, number *callv1.TransferNumber) (string, error) {
 		if refer {
 			return "", x.Dialler.SIPRefer(ctx, starting.GetRoom(), starting.GetSessionId(), number.GetTo())
 		}
@@ -54,12 +54,12 @@ func (x *Transfers) move(ctx context.Context, story *bus.Story, a act) error {
 
 // try tries number k, once. It is written down before: from then on nothing but a clear word of Daily's makes it certain
 // that nothing came of it.
-func (x *Transfers) try(ctx context.Context, story *bus.Story, a act, ask func(context.Context, *callv1.TransferStarting, *callv1.TransferNumber) (string, error)) error {
+func (x *Transfers) try(ctx context.Context, story *bus.Story, a act, done map[act]bool, ask func(context.Context, *callv1.TransferStarting, *callv1.TransferNumber) (string, error)) error {
 	number, permitted, err := x.permitted(ctx, story, a)
 	if err != nil || !permitted {
 		return err
 	}
-	intent, err := x.intend(ctx, story, a)
+	intent, err := x.intend(ctx, story, a, done)
 	if err != nil || intent == nil {
 		return err
 	}
@@ -122,19 +122,10 @@ func tried(t *call.Transfer) time.Time {
 	return at
 }
 
-// intend writes down that number k is about to be tried, unless that is not wanted any more.
-func (x *Transfers) intend(ctx context.Context, story *bus.Story, a act) (*bus.Event, error) {
+// intend writes down that number k is about to be tried, unless that is not what follows any more.
+func (x *Transfers) intend(ctx context.Context, story *bus.Story, a act, done map[act]bool) (*bus.Event, error) {
 	choose := func(now *bus.Story) (proto.Message, error) {
-		s := call.Read(now)
-		if next := x.Rules.Next(s, x.Now(), nil); next.act != a {
-			return nil, nil
-		}
-		v := view{State: s}
-		starting := &callv1.TransferStarting{N: a.n, K: a.k, Room: v.room()}
-		if a.does == move {
-			starting.SessionId = v.caller()
-		}
-		return starting, nil
+		return x.Rules.intent(call.Read(now), x.Now(), a, done), nil
 	}
 	if guard.Broken(guard.Intent) {
 		data, err := choose(story)

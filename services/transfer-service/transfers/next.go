@@ -4,6 +4,7 @@ package transfers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,8 +90,10 @@ func (r Rules) Next(s *call.State, now time.Time, done map[act]bool) step {
 		return step{}
 	case s.Ended != nil:
 		return v.afterEnd(t)
-	case t.Failed != nil && t.Asked.Data.GetEnds() && s.EndAsked == nil:
+	case t.Failed != nil && t.Asked.Data.GetEnds() && (s.EndAsked == nil || s.EndAsked.At.Before(t.Asked.At)):
 		return v.lastWords(t)
+	case s.Bridged():
+		return v.bridged(t)
 	case !t.UnderWay():
 		return step{}
 	case t.Announced == nil:
@@ -113,7 +116,9 @@ func (v view) unwanted() act {
 				continue
 			}
 			leg, a := v.Operator(t.N, try.K), act{hangUp, t.N, try.K}
-			there := leg != nil && !leg.Gone || leg == nil && try.Missed == nil && v.OperatorSession(t.N, try.K) != ""
+			// A dial of which we hear when it has been given up is not known to be over either.
+			open := try.Started != nil && (try.Missed == nil || try.Started.At.After(try.Missed.At))
+			there := leg != nil && !leg.Gone || leg == nil && open && v.OperatorSession(t.N, try.K) != ""
 			if there && !t.Moves() && !v.done[a] {
 				return a
 			}
@@ -130,6 +135,19 @@ func (v view) wanted(t *call.Transfer, try *call.Try) bool {
 		return try.K == t.Completed.Data.GetK()
 	}
 	return t.Answer() == nil || t.Answer() == try
+}
+
+// intent is what is written down before a try, or nil where that is not what follows, after what has been done.
+func (r Rules) intent(s *call.State, now time.Time, a act, done map[act]bool) proto.Message {
+	if r.Next(s, now, done).act != a {
+		return nil
+	}
+	v := view{State: s}
+	starting := &callv1.TransferStarting{N: a.n, K: a.k, Room: v.room()}
+	if a.does == move {
+		starting.SessionId = v.caller()
+	}
+	return starting
 }
 
 // afterEnd ends the transfer with its call, once nobody rings any more, as far as is known.
@@ -189,10 +207,11 @@ func (v view) bot() *call.Attempt {
 	return nil
 }
 
-// restored gives the act that lets the caller hear everybody, where he may not, and it has not just been done.
+// restored gives the act that lets the caller hear everybody, where he may not, and it has not just been done. A request to
+// put him on hold may have been made of which nothing is on record.
 func (v view) restored(t *call.Transfer) (act, bool) {
 	a := act{restore, t.N, 0}
-	return a, t.Held == nil || v.done[a]
+	return a, t.Asked.Data.GetMode() != config.ModeWarm || v.done[a]
 }
 
 // hunting says what follows while nobody has answered.
@@ -225,12 +244,17 @@ func (v view) holding(t *call.Transfer) (step, bool) {
 	case !v.warm(t):
 		a, ok := v.restored(t)
 		return step{act: a}, ok
-	case t.Held != nil:
+	case t.Held != nil && (v.done[a] || len(v.group(t)) == 0 || !secluded(t)):
 		return step{}, true
 	case !v.done[a]:
 		return step{act: a}, false
 	}
 	return step{decide: &callv1.TransferHeld{N: t.N, SessionId: v.caller()}}, false
+}
+
+// secluded reports whether the caller may hear nobody, for the sake of somebody who has been missed after all.
+func secluded(t *call.Transfer) bool {
+	return slices.ContainsFunc(t.Tries, func(try *call.Try) bool { return try.Answered != nil && try.Missed != nil })
 }
 
 // caller is the session id of the leg that is transferred, or empty while it is not known.
@@ -292,6 +316,15 @@ func (v view) firstAnswered(t *call.Transfer) (k uint32) {
 	return k
 }
 
+// once gives an act that has an intent of its own. Where it has been done and has left none, something else followed just
+// then, of which this process may have been the only one to know: it is looked at again.
+func (v view) once(a act) step {
+	if !v.done[a] {
+		return step{act: a}
+	}
+	return step{until: v.now.Add(askAgain)}
+}
+
 // trying says what follows for one number that has not answered.
 func (v view) trying(t *call.Transfer, k uint32) step {
 	missed := func(cause, detail string) step {
@@ -299,10 +332,7 @@ func (v view) trying(t *call.Transfer, k uint32) step {
 	}
 	try, leg, stop := t.Try(k), v.Operator(t.N, k), act{hangUp, t.N, k}
 	if try == nil || try.Starting == nil {
-		if a := (act{dial, t.N, k}); !v.done[a] {
-			return step{act: a}
-		}
-		return step{}
+		return v.once(act{dial, t.N, k})
 	}
 	session := v.OperatorSession(t.N, k)
 	rings := try.Starting.At
@@ -350,10 +380,15 @@ func (v view) answered(t *call.Transfer, try *call.Try) step {
 	if a, ok := v.restored(t); !ok {
 		return step{act: a}
 	}
+	return step{decide: &callv1.TransferCompleted{N: t.N, K: try.K}}
+}
+
+// bridged silences the bot once the caller has been handed over. Before, it might have to be undone.
+func (v view) bridged(t *call.Transfer) step {
 	if a := (act{silence, t.N, 0}); v.bot() != nil && !v.done[a] {
 		return step{act: a}
 	}
-	return step{decide: &callv1.TransferCompleted{N: t.N, K: try.K}}
+	return step{}
 }
 
 // briefing has whoever answered told what it is about. It is ok once that is over.
@@ -381,10 +416,7 @@ func (v view) moving(t *call.Transfer) step {
 		case try != nil && try.Missed != nil:
 			continue
 		case try == nil || try.Starting == nil:
-			if a := (act{move, t.N, k}); !v.done[a] {
-				return step{act: a}
-			}
-			return step{}
+			return v.once(act{move, t.N, k})
 		}
 		session := try.Starting.Data.GetSessionId()
 		told, leg := v.Told(session), v.Legs[session]

@@ -5,6 +5,7 @@ package transfers
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -83,11 +84,11 @@ func over[T proto.Message](x *Transfers) bus.Handler {
 		if err := x.advance(ctx, in.Story); err != nil {
 			return err
 		}
-		s := call.Read(in.Story)
-		if t := s.Transfer(); s.Ended != nil || t == nil || t.Asked == nil || t.UnderWay() || t.Asked.Data.GetMode() != config.ModeWarm || secluded(s) {
-			return nil
+		story, err := x.Bus.Story(ctx, in.CallID)
+		if err != nil || !heldBefore(call.Read(story)) {
+			return err
 		}
-		if err := x.do(ctx, in.Story, act{restore, 0, 0}); err != nil {
+		if err := x.do(ctx, story, act{restore, 0, 0}, nil); err != nil {
 			return err
 		}
 		if left := in.Time.Add(2 * permissionsWithin).Sub(x.Now()); left > 0 {
@@ -97,8 +98,12 @@ func over[T proto.Message](x *Transfers) bus.Handler {
 	}, bus.AfterEnd)
 }
 
-// secluded reports whether the latest transfer is one that may have the caller hear nobody.
-func secluded(s *call.State) bool { return s.Transfer().UnderWay() }
+// heldBefore reports whether the caller may not hear everybody on account of a transfer that is over, and of no other.
+func heldBefore(s *call.State) bool {
+	warm := func(t *call.Transfer) bool { return t.Asked != nil && t.Asked.Data.GetMode() == config.ModeWarm }
+	t := s.Transfer()
+	return s.Ended == nil && slices.ContainsFunc(s.Transfers, warm) && !(warm(t) && t.UnderWay() && t.Announced != nil)
+}
 
 // Timer asks what follows for a call whose time has come.
 func (x *Transfers) Timer(ctx context.Context, f timer.Fired) error {
@@ -119,7 +124,12 @@ func (x *Transfers) advance(ctx context.Context, story *bus.Story) error {
 	if err != nil || until.IsZero() {
 		return err
 	}
-	return x.Timers.Set(ctx, timer.ID{Name: stepTimer, CallID: story.CallID}, until)
+	return x.Timers.Set(ctx, stepAt(story.CallID, until), until)
+}
+
+// stepAt is a timer of its own for each time: whoever has seen an older story must not move the one of who has seen more.
+func stepAt(callID string, until time.Time) timer.ID {
+	return timer.ID{Name: stepTimer, CallID: callID, N: uint32(until.Unix())}
 }
 
 // follow does whatever follows for the call's transfers, until nothing does, or nothing before a time. What it does is
@@ -142,11 +152,11 @@ func (x *Transfers) follow(ctx context.Context, story *bus.Story) (until time.Ti
 				guard.Die("transfer." + decided.Name)
 			}
 		case next.act.does != nothing:
-			done[next.act] = true
 			guard.Die("transfer.before." + next.act.does.String())
-			if err := x.do(ctx, story, next.act); err != nil {
+			if err := x.do(ctx, story, next.act, done); err != nil {
 				return time.Time{}, err
 			}
+			done[next.act] = true
 			guard.Die("transfer.after." + next.act.does.String())
 			if story, err = x.Bus.Story(ctx, story.CallID); err != nil {
 				return time.Time{}, err
