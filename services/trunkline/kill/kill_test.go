@@ -109,8 +109,11 @@ func (w *world) fire(ctx context.Context, random *rand.Rand, rounds int, lasts t
 	return kills
 }
 
-// processes counts the simulated bots that this test's binaries run.
-func processes() int {
+// ofWorld is set for the bots of a world, to its folder.
+const ofWorld = "WORLD_OF_THE_KILL_TEST"
+
+// processes counts the simulated bots of a world that live.
+func processes(dir string) int {
 	n := 0
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -118,7 +121,11 @@ func processes() int {
 	}
 	for _, e := range entries {
 		cmdline, err := os.ReadFile("/proc/" + e.Name() + "/cmdline")
-		if err == nil && built != "" && string(cmdline) != "" && strings.HasPrefix(string(cmdline), built) && strings.Contains(string(cmdline), "\x00sim\x00bot") {
+		if err != nil || !strings.Contains(string(cmdline), "\x00sim\x00bot") {
+			continue
+		}
+		environ, err := os.ReadFile("/proc/" + e.Name() + "/environ")
+		if err == nil && slices.Contains(strings.Split(string(environ), "\x00"), ofWorld+"="+dir) {
 			n++
 		}
 	}

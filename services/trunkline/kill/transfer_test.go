@@ -41,6 +41,9 @@ type mishap struct {
 	k    uint32 // the number that has the caller in the end; 0: whichever it is
 }
 
+// handOverWithin is how long a transfer under a mishap may take.
+const handOverWithin = 30 * time.Second
+
 // deaths are all the steps of a transfer: transfer-service dies at the points of its own way, the others when they see one
 // of the transfer's events.
 func deaths() (all []mishap) {
@@ -200,7 +203,7 @@ func ask(ctx context.Context, client transferv1connect.TransferServiceClient, ca
 // is silent.
 func (w *world) handedOver(callID string, phone sim.Call, m mishap) (wrong []string) {
 	w.T.Helper()
-	left := w.Await(time.Minute, func() string {
+	left := w.Await(handOverWithin, func() string {
 		s := w.state(callID)
 		t := s.Transfer()
 		switch {

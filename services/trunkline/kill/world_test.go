@@ -47,9 +47,10 @@ type options struct {
 func newWorld(t *testing.T, o options) *world {
 	t.Helper()
 	w := &world{
-		World: &storm.World{T: t, Slots: o.slots, Patience: time.Minute, Processes: processes},
+		World: &storm.World{T: t, Slots: o.slots, Patience: time.Minute},
 		dir:   t.TempDir(), urls: map[string]string{},
 	}
+	w.Processes = func() int { return processes(w.dir) }
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the logs are in %s", w.logs())
@@ -91,12 +92,12 @@ public_url: %s
 listen: {ingress: "127.0.0.1:%d", gateway: "127.0.0.1:%d", control: "127.0.0.1:%d", transfer: "127.0.0.1:%d", admin: "127.0.0.1:%d"}
 daily: {api_url: %s/v1, budget: {%s}%s}
 agents:
-  agent: {command: ["{{.Self}}", sim, bot%s], slots: %d, %s}
+  agent: {command: ["{{.Self}}", sim, bot%s], slots: %d, env: {%s: %q}, %s}
 routes: [{default: true, agent: agent, answer_budget: 150s}]
 policy: {countries: [US], per_number: {calls: 0}%s}
 dialout: {%s}
 %s
-`, w.urls["ingress"], ports["ingress"], ports["gateway"], ports["control"], ports["transfer"], ports["admin-"+s.Name], w.urls["sim"], cmp.Or(o.budget, "unlimited: true"), o.daily, o.flags, o.slots, o.agent, o.policy, o.dialout, o.more))
+`, w.urls["ingress"], ports["ingress"], ports["gateway"], ports["control"], ports["transfer"], ports["admin-"+s.Name], w.urls["sim"], cmp.Or(o.budget, "unlimited: true"), o.daily, o.flags, o.slots, ofWorld, w.dir, o.agent, o.policy, o.dialout, o.more))
 		w.parts = append(w.parts, newProcess(t, w.dir, s.Name, append(slices.Clone(env), "NATS_NKEY="+keys[s.Name].Reveal()), binary, "serve", s.Name, "-c", path))
 	}
 	if o.noStart {
