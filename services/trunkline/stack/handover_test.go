@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stack_test
+
+import (
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/pkg/call"
+	"github.com/trunkline/trunkline/pkg/config"
+	"github.com/trunkline/trunkline/pkg/daily"
+	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+	"github.com/trunkline/trunkline/services/daily-sim/sim"
+	"github.com/trunkline/trunkline/services/trunkline/stack"
+)
+
+const operator = "+14155550177"
+
+// withTarget has an agent whose callers can be handed over, to a bot's leaving or not.
+func withTarget(botLeaves bool) func(*stack.Options) {
+	return func(o *stack.Options) {
+		target := config.DefaultTarget()
+		target.Name, target.Numbers, target.BotLeaves = "support", []string{operator}, botLeaves
+		o.Config.Targets = map[string]config.Target{"support": target}
+		agent := o.Config.Agents["agent"]
+		agent.Targets = []string{"support"}
+		o.Config.Agents["agent"] = agent
+	}
+}
+
+// desk is the test in the place of transfer-service.
+type desk struct {
+	*world
+	bus     *bus.Bus
+	account *daily.Client
+	phone   sim.Call
+}
+
+func (w *world) desk(phone sim.Call) *desk {
+	return &desk{
+		world: w, bus: bus.New("transfer-service", w.JS, slog.New(slog.DiscardHandler), nil), phone: phone,
+		account: &daily.Client{BaseURL: w.Config.Daily.APIURL, APIKey: w.Secrets.DailyAPIKey.Reveal()},
+	}
+}
+
+func (d *desk) writes(events ...proto.Message) {
+	d.t.Helper()
+	for _, m := range events {
+		if _, err := d.bus.Publish(d.t.Context(), d.id(d.phone), m); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+}
+
+// calls has the operator called into the caller's room, and gives his session.
+func (d *desk) calls(room string, botLeaves bool) (session string) {
+	d.t.Helper()
+	d.writes(&callv1.TransferRequested{
+		N: 1, Target: "support", Mode: config.ModeCold, BotLeaves: botLeaves,
+		Numbers: []*callv1.TransferNumber{{To: operator, Target: "support", RingTimeout: durationpb.New(20 * time.Second)}},
+	}, &callv1.TransferStarting{N: 1, K: 1, Room: room})
+	session, err := d.account.StartDialOut(d.t.Context(), room, daily.DialOut{PhoneNumber: operator, UserID: call.OperatorID(d.id(d.phone), 1, 1)})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.writes(&callv1.TransferStarted{N: 1, K: 1, SessionId: session})
+	return session
+}
+
+// joins is the caller handed over to the operator.
+func (d *desk) joins(session string) {
+	d.t.Helper()
+	d.expect(d.phone, "LegAnswered."+session)
+	d.writes(&callv1.TransferAnswered{N: 1, K: 1, SessionId: session}, &callv1.TransferCompleted{N: 1, K: 1})
+}
+
+// talk reports whether caller and operator, and nobody else, hear one another.
+func (d *desk) talk(room, session string) bool {
+	hears := d.Sim.Hears(room)
+	var callers string
+	for _, h := range hears {
+		if h.Call == d.phone.ID {
+			callers = h.SessionID
+		}
+	}
+	for _, h := range hears {
+		switch h.SessionID {
+		case callers:
+			if !slices.Equal(h.Hears, []string{session}) {
+				return false
+			}
+		case session:
+			if !slices.Equal(h.Hears, []string{callers}) {
+				return false
+			}
+		default:
+			if len(h.Hears) > 0 {
+				return false
+			}
+		}
+	}
+	return callers != ""
+}
+
+func (d *desk) dialEnded(session string) {
+	d.t.Helper()
+	d.wait("the operator's phone to be hung up on", func() bool {
+		dial, _ := d.Sim.Dial(session)
+		return dial.EndedAt != nil
+	})
+}
+
+func TestACallerForWhomNoBotIsHadTalksToAPerson(t *testing.T) {
+	for name, c := range map[string]struct {
+		hangUp func(*desk, string)
+		reason string
+	}{
+		"the operator hangs up": {func(d *desk, session string) { _ = d.Sim.HangupDial(session) }, "operator_hung_up"},
+		"the caller hangs up":   {func(d *desk, _ string) { _ = d.Sim.Hangup(d.phone.ID) }, "caller_hung_up"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, bot(2, "--never-join"), withTarget(false), withRoute(func(r *config.Route) { r.AnswerBudget, r.Overflow = 2*time.Second, "support" }))
+			phone := w.connected(w.place(sim.CallSpec{From: caller}))
+			w.expect(phone, "CallForwarded")
+			d, s := w.desk(phone), w.state(phone)
+			if s.Forwarded.Data.GetAttempt() != s.Current().N || s.Current().Place != callv1.Place_PLACE_PERSON || s.Current().Starting != nil {
+				t.Fatalf("forwarded into attempt %d\n%s", s.Forwarded.Data.GetAttempt(), w.told(phone))
+			}
+			room := s.Forwarded.Data.GetRoom()
+			session := d.calls(room, false)
+			d.joins(session)
+			if connected, ok := w.expect(phone, "CallConnected").Data.(*callv1.CallConnected); !ok || connected.GetAttempt() != s.Current().N {
+				t.Errorf("connected: %v", connected)
+			}
+			if !d.talk(room, session) {
+				t.Errorf("who hears whom: %+v", w.Sim.Hears(room))
+			}
+			c.hangUp(d, session)
+			s = w.cleared(phone)
+			if s.Ended.Data.GetOutcome() != callv1.Outcome_OUTCOME_COMPLETED || s.Ended.Data.GetReason() != c.reason {
+				t.Errorf("ended with %s\n%s", s.Ended.Data, w.told(phone))
+			}
+			w.ended(phone)
+			d.dialEnded(session)
+			w.idle()
+		})
+	}
+}
+
+func TestACallerForWhomNobodyIsHadIsMissed(t *testing.T) {
+	w := start(t, bot(2, "--never-join"), withTarget(false), withRoute(func(r *config.Route) { r.AnswerBudget, r.Overflow = time.Second, "support" }))
+	phone := w.connected(w.place(sim.CallSpec{From: caller}))
+	w.expect(phone, "CallForwarded")
+	d := w.desk(phone)
+	d.writes(&callv1.TransferRequested{N: 1, Target: "support", Numbers: []*callv1.TransferNumber{{To: operator, Target: "support"}}},
+		&callv1.TransferMissed{N: 1, K: 1, Cause: "no_answer"}, &callv1.TransferFailed{N: 1, Reason: "no_answer"})
+	if s := w.cleared(phone); s.Ended.Data.GetOutcome() != callv1.Outcome_OUTCOME_MISSED || s.Ended.Data.GetReason() != "nobody" {
+		t.Errorf("ended with %s\n%s", s.Ended.Data, w.told(phone))
+	}
+	w.ended(phone)
+	w.idle()
+}
+
+func TestTheBotOfACallerWhoWasHandedOverGoesWhereItIsTo(t *testing.T) {
+	w := start(t, bot(2), withTarget(true))
+	phone := w.connected(w.place(sim.CallSpec{From: caller}))
+	w.expect(phone, "CallConnected")
+	d, room := w.desk(phone), w.state(phone).Forwarded.Data.GetRoom()
+	session := d.calls(room, true)
+	d.joins(session)
+	w.expect(phone, "BotExited.1")
+	w.wait("the bot to be gone", func() bool { return w.Sim.Stats().Bots.Live == 0 })
+	if !d.talk(room, session) {
+		t.Errorf("who hears whom: %+v", w.Sim.Hears(room))
+	}
+	if err := w.Sim.Hangup(phone.ID); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.cleared(phone); s.Ended.Data.GetReason() != "caller_hung_up" || len(s.Attempts) != 1 {
+		t.Errorf("ended with %s\n%s", s.Ended.Data, w.told(phone))
+	}
+	d.dialEnded(session)
+	w.idle()
+}
+
+func TestABridgeIsReplacedAndHearsNothing(t *testing.T) {
+	w := start(t, bot(2, "--die-after=3s"), withTarget(false))
+	phone := w.connected(w.place(sim.CallSpec{From: caller}))
+	w.expect(phone, "CallConnected")
+	d, room := w.desk(phone), w.state(phone).Forwarded.Data.GetRoom()
+	session := d.calls(room, false)
+	d.joins(session)
+	w.expect(phone, "BotExited.1")
+	w.expect(phone, "BotReady.2")
+	if live := w.Sim.Stats().Bots.Live; live != 1 {
+		t.Errorf("%d bots in the room", live)
+	}
+	if !d.talk(room, session) {
+		t.Errorf("who hears whom: %+v", w.Sim.Hears(room))
+	}
+	if err := w.Sim.HangupDial(session); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.cleared(phone); s.Ended.Data.GetReason() != "operator_hung_up" {
+		t.Errorf("ended with %s\n%s", s.Ended.Data, w.told(phone))
+	}
+	w.ended(phone)
+	w.idle()
+}
+
+func TestWhoRingsWhenTheCallerHangsUpIsHungUpOn(t *testing.T) {
+	w := start(t, bot(1), withTarget(false))
+	if err := w.Sim.SetCallee(sim.Callee{Number: operator, Dials: []sim.Behaviour{{Does: "no-answer"}}}); err != nil {
+		t.Fatal(err)
+	}
+	phone := w.connected(w.place(sim.CallSpec{From: caller}))
+	w.expect(phone, "CallConnected")
+	d := w.desk(phone)
+	session := d.calls(w.state(phone).Forwarded.Data.GetRoom(), false)
+	w.expect(phone, "LegConnected."+session)
+	began := time.Now()
+	if err := w.Sim.Hangup(phone.ID); err != nil {
+		t.Fatal(err)
+	}
+	d.dialEnded(session)
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("hung up on after %s", took)
+	}
+	if s := w.cleared(phone); s.Ended.Data.GetReason() != "caller_hung_up" {
+		t.Errorf("ended with %s\n%s", s.Ended.Data, w.told(phone))
+	}
+	w.idle()
+}
