@@ -3,6 +3,7 @@
 package stack_test
 
 import (
+	"fmt"
 	"log/slog"
 	"slices"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/trunkline/trunkline/pkg/config"
 	"github.com/trunkline/trunkline/pkg/daily"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+	controlv1 "github.com/trunkline/trunkline/proto/gen/trunkline/control/v1"
 	"github.com/trunkline/trunkline/services/daily-sim/sim"
 	"github.com/trunkline/trunkline/services/trunkline/stack"
 )
@@ -168,26 +170,36 @@ func TestACallerForWhomNobodyIsHadIsMissed(t *testing.T) {
 	w.idle()
 }
 
+// Whoever it is after whom Daily drops the legs.
 func TestTheBotOfACallerWhoWasHandedOverGoesWhereItIsTo(t *testing.T) {
-	w := start(t, bot(2), withTarget(true))
-	phone := w.connected(w.place(sim.CallSpec{From: caller}))
-	w.expect(phone, "CallConnected")
-	d, room := w.desk(phone), w.state(phone).Forwarded.Data.GetRoom()
-	session := d.calls(room, true)
-	d.joins(session)
-	w.expect(phone, "BotExited.1")
-	w.wait("the bot to be gone", func() bool { return w.Sim.Stats().Bots.Live == 0 })
-	if !d.talk(room, session) {
-		t.Errorf("who hears whom: %+v", w.Sim.Hears(room))
+	for _, drop := range []string{"last-owner", "last-web"} {
+		for _, owner := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, the bot is an owner: %t", drop, owner), func(t *testing.T) {
+				t.Parallel()
+				agent := bot(2)
+				agent.Owner = owner
+				w := start(t, agent, withTarget(true), withSim(func(c *sim.Config) { c.LegsDrop = drop }))
+				phone := w.connected(w.place(sim.CallSpec{From: caller}))
+				w.expect(phone, "CallConnected")
+				d, room := w.desk(phone), w.state(phone).Forwarded.Data.GetRoom()
+				session := d.calls(room, true)
+				d.joins(session)
+				w.expect(phone, "BotExited.1")
+				w.wait("the bot to be gone", func() bool { return len(w.Sim.Hears(room)) == 2 })
+				if !d.talk(room, session) {
+					t.Errorf("who hears whom: %+v", w.Sim.Hears(room))
+				}
+				if err := w.Sim.Hangup(phone.ID); err != nil {
+					t.Fatal(err)
+				}
+				if s := w.cleared(phone); s.Ended.Data.GetReason() != "caller_hung_up" || len(s.Attempts) != 1 {
+					t.Errorf("ended with %s\n%s", s.Ended.Data, w.told(phone))
+				}
+				d.dialEnded(session)
+				w.idle()
+			})
+		}
 	}
-	if err := w.Sim.Hangup(phone.ID); err != nil {
-		t.Fatal(err)
-	}
-	if s := w.cleared(phone); s.Ended.Data.GetReason() != "caller_hung_up" || len(s.Attempts) != 1 {
-		t.Errorf("ended with %s\n%s", s.Ended.Data, w.told(phone))
-	}
-	d.dialEnded(session)
-	w.idle()
 }
 
 func TestABridgeIsReplacedAndHearsNothing(t *testing.T) {
@@ -236,5 +248,96 @@ func TestWhoRingsWhenTheCallerHangsUpIsHungUpOn(t *testing.T) {
 	if s := w.cleared(phone); s.Ended.Data.GetReason() != "caller_hung_up" {
 		t.Errorf("ended with %s\n%s", s.Ended.Data, w.told(phone))
 	}
+	w.idle()
+}
+
+func TestAnOperatorOfWhomDailyTellsNothingIsSeen(t *testing.T) {
+	w := start(t, bot(1), withTarget(false), attentive)
+	phone := w.connected(w.place(sim.CallSpec{From: caller}))
+	w.expect(phone, "CallConnected")
+	if err := w.Sim.SetFaults(sim.Faults{Events: sim.WebhookFaults{Lose: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	d := w.desk(phone)
+	session := d.calls(w.state(phone).Forwarded.Data.GetRoom(), false)
+	seen, ok := w.expect(phone, "LegSeen."+session).Data.(*callv1.LegSeen)
+	if !ok || seen.GetUserId() != call.OperatorID(w.id(phone), 1, 1) {
+		t.Errorf("seen: %v", seen)
+	}
+	d.writes(&callv1.TransferAnswered{N: 1, K: 1, SessionId: session}, &callv1.TransferCompleted{N: 1, K: 1})
+	if s := w.state(phone); s.LegsAlive() != 1 || !s.OperatorIn() {
+		t.Errorf("%d of the caller's legs, an operator: %t", s.LegsAlive(), s.OperatorIn())
+	}
+	w.wait("the operator to answer", func() bool {
+		dial, _ := w.Sim.Dial(session)
+		return dial.AnsweredAt != nil
+	})
+	if err := w.Sim.HangupDial(session); err != nil {
+		t.Fatal(err)
+	}
+	w.expect(phone, "LegLost."+session)
+	if s := w.cleared(phone); s.Ended.Data.GetReason() != "operator_hung_up" {
+		t.Errorf("ended with %s\n%s", s.Ended.Data, w.told(phone))
+	}
+	w.ended(phone)
+	w.idle()
+}
+
+// The process that dials dies before it can say whom, and Daily tells nothing.
+func TestAnOperatorOfWhomNobodyKnowsIsNotLeftBehind(t *testing.T) {
+	w := start(t, bot(1), withTarget(false))
+	phone := w.connected(w.place(sim.CallSpec{From: caller}))
+	w.expect(phone, "CallConnected")
+	d, room := w.desk(phone), w.state(phone).Forwarded.Data.GetRoom()
+	if err := w.Sim.SetFaults(sim.Faults{Events: sim.WebhookFaults{Lose: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	d.writes(&callv1.TransferRequested{N: 1, Mode: config.ModeCold}, &callv1.TransferStarting{N: 1, K: 1, Room: room})
+	session, err := d.account.StartDialOut(t.Context(), room, daily.DialOut{PhoneNumber: operator, UserID: call.OperatorID(w.id(phone), 1, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Control().EndCall(t.Context(), &controlv1.EndCallRequest{Id: w.id(phone)}); err != nil {
+		t.Fatal(err)
+	}
+	w.cleared(phone)
+	d.dialEnded(session)
+	if dial, _ := w.Sim.Dial(session); dial.Why != "room-deleted" {
+		t.Errorf("ended because of %s", dial.Why)
+	}
+	w.ended(phone)
+}
+
+func TestABotThatEndsWhileItsCallerIsHandedOverEndsItself(t *testing.T) {
+	dir := t.TempDir()
+	agent := bot(1)
+	agent.Command = []string{"/bin/sh", "-c", `cat > "$0/part-$1" && mv "$0/part-$1" "$0/$1" && exec "$2" sim bot < "$0/$1"`, dir, "{{.CallID}}-{{.Attempt}}", "{{.Self}}"}
+	w := start(t, agent, withTarget(false))
+	phone := w.connected(w.place(sim.CallSpec{From: caller}))
+	w.expect(phone, "CallConnected")
+	ours := w.job(dir, phone, 1).Body.Trunkline
+	if ours.TransferURL != w.Config.TransferURL() || ours.Bridge {
+		t.Errorf("the job: %+v", ours)
+	}
+	d := w.desk(phone)
+	d.writes(&callv1.TransferRequested{N: 1, Mode: config.ModeCold})
+	for path, body := range map[string]any{"end": map[string]string{"reason": "handed over"}, "event": map[string]any{"seq": 1, "type": "dialin.stopped"}} {
+		if status, word := w.ask(ours.Token, path, body); status != 200 {
+			t.Errorf("%s: %d %s", path, status, word)
+		}
+	}
+	if s := w.state(phone); s.EndAsked != nil || s.Ended != nil {
+		t.Errorf("the end was asked for\n%s", w.told(phone))
+	}
+	d.writes(&callv1.TransferFailed{N: 1, Reason: "no_answer"})
+	for range 2 {
+		if status, word := w.ask(ours.Token, "end", map[string]string{"reason": "goodbye"}); status != 200 && status != 410 {
+			t.Errorf("end: %d %s", status, word)
+		}
+	}
+	if s := w.cleared(phone); s.Ended.Data.GetReason() != "bot_ended" || s.Ended.Data.GetDetail() != "goodbye" {
+		t.Errorf("ended with %s\n%s", s.Ended.Data, w.told(phone))
+	}
+	w.ended(phone)
 	w.idle()
 }
