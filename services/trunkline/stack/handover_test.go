@@ -341,3 +341,45 @@ func TestABotThatEndsWhileItsCallerIsHandedOverEndsItself(t *testing.T) {
 	w.ended(phone)
 	w.idle()
 }
+
+// As for a bot's room, without a bot that would tell anything.
+func TestAForwardIntoAPersonsRoomIsSettled(t *testing.T) {
+	for phrase, c := range map[string]struct {
+		fault    sim.Fault
+		hangUp   bool // before the forward
+		requests int
+		reason   string
+	}{
+		"Daily has not acted":            {sim.Fault{Kind: "drop"}, false, 2, "nobody"},
+		"Daily has acted":                {sim.Fault{Kind: "drop", When: "after"}, false, 1, "nobody"},
+		"Daily refuses":                  {sim.Fault{Kind: "status", Status: 400}, false, 1, "no_bot"},
+		"the caller has gone meanwhile":  {sim.Fault{Kind: "slow", Delay: sim.Duration(time.Millisecond)}, true, 1, "caller_gone"},
+		"he has gone while it was tried": {sim.Fault{Kind: "drop"}, true, 2, "caller_gone"},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, bot(1, "--never-join"), withTarget(false), settlesWithin(3*time.Second),
+				withRoute(func(r *config.Route) { r.AnswerBudget, r.Overflow = time.Second, "support" }))
+			c.fault.Match, c.fault.Times = forwardRequest, 1
+			w.faults(c.fault)
+			phone := w.place(sim.CallSpec{From: caller})
+			if c.hangUp {
+				if err := w.Sim.Hangup(phone.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.reason == "nobody" {
+				w.connected(phone)
+				w.expect(phone, "CallForwarded")
+				w.desk(phone).writes(&callv1.TransferRequested{N: 1, Mode: config.ModeCold}, &callv1.TransferFailed{N: 1, Reason: "no_answer"})
+			}
+			if s := w.cleared(phone); s.Ended.Data.GetReason() != c.reason {
+				t.Errorf("ended with %s\n%s", s.Ended.Data, w.told(phone))
+			}
+			if requests := w.forwards(phone); len(requests) != c.requests {
+				t.Errorf("the requests to forward: %+v", requests)
+			}
+			w.idle()
+		})
+	}
+}
