@@ -4,6 +4,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -49,10 +50,11 @@ func checkTargets(d *document, c *Config) {
 			d.report(path, modes+" must have cold: there is no bot that could do anything else", modes)
 		}
 	}
+	checkCircles(d, c.Targets)
 	for name, t := range c.Targets {
 		path := child("targets", name)
 		checkTarget(d, path, t, c.Region)
-		checkNoAnswer(d, path, t, c.Targets, names)
+		checkNoAnswer(d, child(path, "no_answer"), t.NoAnswer, names)
 		if used[name] {
 			checkCountries(d, child(path, "numbers"), t.Numbers, c)
 		}
@@ -93,39 +95,39 @@ func checkTarget(d *document, path string, t Target, region string) {
 	}
 }
 
-func checkNoAnswer(d *document, path string, t Target, targets map[string]Target, names []string) {
-	path = child(path, "no_answer")
+func checkNoAnswer(d *document, path string, n NoAnswer, names []string) {
 	then, target, message := child(path, "then"), child(path, "target"), child(path, "message")
 	switch {
-	case t.NoAnswer.Then != ThenTarget:
-		if t.NoAnswer.Target != "" {
+	case n.Then != ThenTarget:
+		if n.Target != "" {
 			d.report(target, "is for then: target alone", then)
 		}
-	case t.NoAnswer.Target == "":
+	case n.Target == "":
 		d.report(path, "must name a target, as it says then: target", target)
-	case isTarget(d, target, t.NoAnswer.Target, names):
-		if way := circle(t.Name, targets); way != nil {
-			d.report(target, "leads back to where it began: "+strings.Join(way, ", "))
-		}
+	default:
+		isTarget(d, target, n.Target, names)
 	}
-	if t.NoAnswer.Then != ThenEnd && t.NoAnswer.Message != "" {
+	if n.Then != ThenEnd && n.Message != "" {
 		d.report(message, "is for then: end alone", then)
 	}
 }
 
-// circle is the way from a target back to itself, if there is one.
-func circle(name string, targets map[string]Target) []string {
-	way := []string{name}
-	for t := targets[name]; t.NoAnswer.Then == ThenTarget; t = targets[t.NoAnswer.Target] {
-		way = append(way, t.NoAnswer.Target)
-		if t.NoAnswer.Target == name {
-			return way
+// checkCircles wants a caller for whom nobody answers to come to an end. Each circle is told once.
+func checkCircles(d *document, targets map[string]Target) {
+	seen := map[string]bool{}
+	for _, first := range slices.Sorted(maps.Keys(targets)) {
+		var way []string
+		name := first
+		for t, ok := targets[name]; ok && t.NoAnswer.Then == ThenTarget && !seen[name]; t, ok = targets[name] {
+			seen[name] = true
+			way = append(way, name)
+			name = t.NoAnswer.Target
 		}
-		if len(way) > len(targets) { // another circle, told by those in it
-			return nil
+		if i := slices.Index(way, name); i >= 0 {
+			path := child(child(child("targets", name), "no_answer"), "target")
+			d.report(path, "leads back to where it began: "+strings.Join(append(way[i:], name), ", "))
 		}
 	}
-	return nil
 }
 
 // checkCountries wants numbers that policy lets be called.

@@ -538,14 +538,13 @@ targets:
 	"targets in a circle": {`
 targets:
   a: {numbers: ["sip:a@b.c"], no_answer: {then: target, target: a}}
-  b: {numbers: ["sip:a@b.c"], no_answer: {then: target, target: c}}
+  b: {numbers: ["sip:a@b.c"], no_answer: {then: target, target: d}}
   c: {numbers: ["sip:a@b.c"], no_answer: {then: target, target: d}}
   d: {numbers: ["sip:a@b.c"], no_answer: {then: target, target: c}}
   e: {numbers: ["sip:a@b.c"], no_answer: {then: target, target: f}}
   f: {numbers: ["sip:a@b.c"]}
 ` + minimal, `
 3: targets.a.no_answer.target: leads back to where it began: a, a
-5: targets.c.no_answer.target: leads back to where it began: c, d, c
 6: targets.d.no_answer.target: leads back to where it began: d, c, d`},
 
 	"targets that are used": {`
