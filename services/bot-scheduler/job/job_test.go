@@ -27,6 +27,7 @@ func TestTheJobIsWhatAStockBotReads(t *testing.T) {
 	for name, body := range map[string]job.Body{
 		"job.json":       dialIn(&from),
 		"anonymous.json": dialIn(nil),
+		"bridge.json":    {DialinSettings: dialIn(&from).DialinSettings, Trunkline: job.Trunkline{Resumed: true, Bridge: true, TransferURL: "http://127.0.0.1:8083"}},
 		"dialout.json":   dialOut(nil),
 		// For a bot that dials by itself, as Pipecat's examples do and as Pipecat Cloud documents it.
 		"bot-dials.json":        dialOut(job.DialoutSettings{PhoneNumber: "+14155550123", CallerID: "0f0e0d0c-0000-4000-8000-000000000001"}),

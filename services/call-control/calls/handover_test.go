@@ -219,14 +219,18 @@ func TestAMissedCallTellsAllThatWasTried(t *testing.T) {
 	first := received()
 	first.event.(*callv1.CallReceived).Overflow = "reception"
 	story := []at{
-		first, {time.Second, &callv1.BotFailed{Attempt: 1, Reason: "not ready in time"}},
-		{time.Second, &callv1.AttemptRequested{Attempt: 2}}, {2 * time.Second, &callv1.BotFailed{Attempt: 2, Reason: "not ready in time"}},
-		{2 * time.Second, &callv1.AttemptRequested{Attempt: 3}}, {3 * time.Second, &callv1.BotExited{Attempt: 3, Status: 1, Reason: "killed"}},
+		first,
+		{time.Second, &callv1.BotFailed{Attempt: 1, Reason: "not ready in time"}},
+		{time.Second, &callv1.AttemptRequested{Attempt: 2}},
+		{2 * time.Second, &callv1.BotFailed{Attempt: 2, Reason: "not ready in time"}},
+		{2 * time.Second, &callv1.AttemptRequested{Attempt: 3}},
+		{3 * time.Second, &callv1.BotExited{Attempt: 3, Status: 1, Reason: "killed"}},
 		{4 * time.Second, &callv1.AttemptRequested{Attempt: 4}},
 		{budget, &callv1.AttemptRequested{Attempt: 5, Place: callv1.Place_PLACE_PERSON}},
 		{budget, &callv1.CallForwarded{Attempt: 5}},
 		{budget, &callv1.TransferRequested{N: 1, Numbers: []*callv1.TransferNumber{{To: "+14155550177", Target: "reception"}, {To: "+14155550178", Target: "manager"}, {To: "+14155550179", Target: "manager"}}}},
-		{budget, &callv1.TransferStarting{N: 1, K: 1}}, {budget, &callv1.TransferMissed{N: 1, K: 1, Cause: "no_answer"}},
+		{budget, &callv1.TransferStarting{N: 1, K: 1}},
+		{budget, &callv1.TransferMissed{N: 1, K: 1, Cause: "no_answer"}},
 		{budget, &callv1.TransferMissed{N: 1, K: 2, Cause: "error", Detail: "busy"}},
 		{budget, &callv1.TransferFailed{N: 1, Reason: "no_answer"}},
 	}
