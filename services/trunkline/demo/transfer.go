@@ -97,6 +97,7 @@ func (h handover) play(ctx context.Context, s *stack.Stack) (p played) {
 	if h.hangsUp {
 		scene.awaitRing(ctx)
 	} else if scene.awaitEnd(ctx) {
+		scene.awaitSilence(ctx)
 		scene.listen()
 	}
 	scene.hangUp(ctx)
@@ -146,6 +147,22 @@ func (h *handing) awaitEnd(ctx context.Context) bool {
 			return t.GetState() == h.state // else look tells
 		}
 		revision = t.GetRevision()
+	}
+}
+
+// awaitSilence waits until the bot of a caller who was handed over can no longer be heard.
+func (h *handing) awaitSilence(ctx context.Context) {
+	silent := func() bool {
+		hears := h.s.Sim.Hears(h.room)
+		return !slices.ContainsFunc(hears, func(bot sim.Hearing) bool {
+			return bot.Kind == "web" && slices.ContainsFunc(hears, func(p sim.Hearing) bool { return slices.Contains(p.Hears, bot.SessionID) })
+		})
+	}
+	if h.state != transferv1.State_STATE_COMPLETED {
+		return
+	}
+	if err := h.s.Sim.WaitFor(ctx, silent); err != nil {
+		h.wrong("the bot can still be heard: %w", err)
 	}
 }
 
