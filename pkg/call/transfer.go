@@ -295,6 +295,9 @@ func ParseOperator(userID string) (callID string, n, k uint32, ok bool) {
 	return callID, as.n, as.k, ok
 }
 
+// IsOperator reports whether a user id is that of somebody who was dialled for a transfer.
+func IsOperator(userID string) bool { return operatorID.MatchString(userID) }
+
 // parseOperator takes such a user id apart. Anybody else's is not ok.
 func parseOperator(userID string) (callID string, as try, ok bool) {
 	m := operatorID.FindStringSubmatch(userID)

@@ -46,20 +46,19 @@ func (x *Transfers) do(ctx context.Context, story *bus.Story, a act, done map[ac
 	return nil
 }
 
-// hangUp stops a dial, or ends the leg that it has become. What Daily clearly refuses to stop is over, or will never be
-// stopped by asking again.
+// hangUp stops a dial, or ends the leg that it has become. What Daily clearly refuses to stop is sent out of the room.
 func (x *Transfers) hangUp(ctx context.Context, v view, a act) error {
 	room := v.room()
 	if try := v.Transfers[a.n-1].Try(a.k); try != nil && try.Starting != nil {
 		room = try.Starting.Data.GetRoom()
 	}
-	err := x.Daily.StopDialOut(ctx, room, v.OperatorSession(a.n, a.k))
+	session := v.OperatorSession(a.n, a.k)
+	err := x.Daily.StopDialOut(ctx, room, session)
 	switch {
 	case errors.Is(err, daily.ErrNotFound):
 		return nil
 	case errors.Is(err, daily.ErrRefused):
-		x.Log.Warn("Daily does not stop a dial", "room", room, "err", err)
-		return nil
+		_, err = x.Daily.Eject(ctx, room, []string{session}, nil, false)
 	}
 	return err
 }
@@ -76,7 +75,7 @@ func (x *Transfers) hold(ctx context.Context, v view) error {
 		}
 	}
 	_, failed := x.Bus.Decide(ctx, v.ID, func(story *bus.Story) (proto.Message, error) {
-		if now := call.Read(story); now.Ended != nil || now.Transfer().N != t.N || !now.Transfer().UnderWay() || now.Transfer().Held != nil {
+		if now := call.Read(story); now.Ended != nil || !now.Transfer().UnderWay() || now.Transfer().N != t.N || now.Transfer().Held != nil {
 			return nil, nil
 		}
 		return &callv1.TransferFailed{N: t.N, Reason: NoHold, Detail: err.Error()}, nil

@@ -4,7 +4,6 @@ package transfers
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"connectrpc.com/connect"
@@ -85,13 +84,15 @@ func (x *Transfers) try(ctx context.Context, story *bus.Story, a act, done map[a
 // permitted asks policy, and takes what a dial takes. Where it may not be, the number is missed.
 func (x *Transfers) permitted(ctx context.Context, story *bus.Story, a act) (*callv1.TransferNumber, bool, error) {
 	t := call.Read(story).Transfer()
-	number := t.Asked.Data.GetNumbers()[a.k-1]
+	number, waits := t.Asked.Data.GetNumbers()[a.k-1], x.Now().Sub(tried(t))
 	answer, err := x.Policy.AdmitLeg(ctx, &controlv1.AdmitLegRequest{
-		Call: story.CallID, N: a.n, K: a.k, To: number.GetTo(), Target: !number.GetNamed(),
+		Call: story.CallID, N: a.n, K: a.k, To: number.GetTo(), Target: !number.GetNamed(), Waited: waits >= askAgain/4,
 	})
-	var rpc *connect.Error
-	switch late := x.Now().After(tried(t).Add(x.Rules.LostAfter)); {
-	case errors.As(err, &rpc) && rpc.Code() == connect.CodeInvalidArgument, err != nil && late:
+	late := waits > x.Rules.LostAfter
+	switch code := connect.CodeOf(err); {
+	case err != nil && (code == connect.CodeInvalidArgument || code == connect.CodeFailedPrecondition):
+		return nil, false, x.miss(ctx, story.CallID, a, NotAllowed, err.Error())
+	case err != nil && late:
 		return nil, false, x.miss(ctx, story.CallID, a, Unavailable, err.Error())
 	case err != nil:
 		x.Log.Warn("policy cannot be asked", "call_id", story.CallID, "err", err)
@@ -158,7 +159,7 @@ func (x *Transfers) send(ctx context.Context, ask func(context.Context) (string,
 func (x *Transfers) miss(ctx context.Context, callID string, a act, cause, detail string) error {
 	_, err := x.Bus.Decide(ctx, callID, func(story *bus.Story) (proto.Message, error) {
 		t := call.Read(story).Transfer()
-		if story.Ended() || t.N != a.n || !t.UnderWay() {
+		if story.Ended() || !t.UnderWay() || t.N != a.n {
 			return nil, nil
 		}
 		if try := t.Try(a.k); try != nil && (try.Missed != nil || try.Answered != nil) {

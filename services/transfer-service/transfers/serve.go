@@ -40,7 +40,7 @@ var Service = app.Service{
 			&callv1.TransferAnswered{}, &callv1.TransferBriefed{},
 			&callv1.TransferCompleted{}, &callv1.TransferFailed{}, &callv1.TransferCancelled{},
 			&callv1.LegConnected{}, &callv1.LegAnswered{}, &callv1.LegFailed{}, &callv1.LegEnded{}, &callv1.LegSeen{}, &callv1.LegLost{},
-			&callv1.LegTransfer{}, &callv1.BotFailed{}, &callv1.BotExited{}, &callv1.CallForwarded{}, &callv1.CallEnded{},
+			&callv1.LegTransfer{}, &callv1.ParticipantLeft{}, &callv1.BotFailed{}, &callv1.BotExited{}, &callv1.CallForwarded{}, &callv1.CallEnded{},
 		},
 		Buckets: []jetstream.KeyValueConfig{budget.Bucket},
 		Timers:  true,

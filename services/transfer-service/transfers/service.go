@@ -4,6 +4,7 @@ package transfers
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -52,7 +53,7 @@ func (x *Transfers) Handlers() []bus.Handler {
 		on[*callv1.TransferAnswered](x), on[*callv1.TransferBriefed](x),
 		over[*callv1.TransferCompleted](x), over[*callv1.TransferFailed](x), over[*callv1.TransferCancelled](x),
 		on[*callv1.LegConnected](x, bus.AfterEnd, ofOperators), on[*callv1.LegAnswered](x, bus.AfterEnd, ofOperators),
-		on[*callv1.LegFailed](x, ofOperators), on[*callv1.LegEnded](x, ofOperators),
+		on[*callv1.LegFailed](x, ofOperators), on[*callv1.LegEnded](x, ofOperators), on[*callv1.ParticipantLeft](x, bus.If(operatorLeft)),
 		on[*callv1.LegSeen](x, bus.AfterEnd), on[*callv1.LegLost](x), on[*callv1.LegTransfer](x),
 		on[*callv1.BotFailed](x), on[*callv1.BotExited](x), on[*callv1.CallEnded](x, bus.AfterEnd),
 		bus.On(x.CallForwarded, bus.If(secondAttempt)),
@@ -65,6 +66,12 @@ var ofOperators = bus.If(func(m proto.Message) bool {
 	leg, ok := m.(interface{ GetDialled() bool })
 	return ok && leg.GetDialled()
 })
+
+// operatorLeft spares the look at everybody else's leaving.
+func operatorLeft(m proto.Message) bool {
+	left, ok := m.(*callv1.ParticipantLeft)
+	return ok && call.IsOperator(left.GetUserId())
+}
 
 // secondAttempt spares the look at calls that got their bot at once: who is forwarded to a person has waited for one.
 func secondAttempt(m proto.Message) bool {
@@ -136,6 +143,7 @@ func stepAt(callID string, until time.Time) timer.ID {
 // decided on the call as it stands: whoever does the same at the same time does it in vain.
 func (x *Transfers) follow(ctx context.Context, story *bus.Story) (until time.Time, err error) {
 	done := map[act]bool{}
+	var failed error
 	for {
 		next := x.Rules.Next(call.Read(story), x.Now(), done)
 		switch {
@@ -153,18 +161,32 @@ func (x *Transfers) follow(ctx context.Context, story *bus.Story) (until time.Ti
 			}
 		case next.act.does != nothing:
 			guard.Die("transfer.before." + next.act.does.String())
-			if err := x.do(ctx, story, next.act, done); err != nil {
-				return time.Time{}, err
+			err := x.do(ctx, story, next.act, done)
+			switch done[next.act] = true; {
+			case err != nil && next.act.does == hangUp: // that somebody cannot be hung up on keeps nobody else waiting
+				failed = errors.Join(failed, err)
+			case err != nil:
+				return time.Time{}, later(errors.Join(err, failed))
 			}
-			done[next.act] = true
 			guard.Die("transfer.after." + next.act.does.String())
 			if story, err = x.Bus.Story(ctx, story.CallID); err != nil {
 				return time.Time{}, err
 			}
+		case failed != nil:
+			return time.Time{}, later(failed)
 		default:
 			return next.until, nil
 		}
 	}
+}
+
+// later has what Daily did not do now tried again for as long as it takes: what waits for it must not become a dead letter.
+func later(err error) error {
+	var again *daily.Error
+	if errors.As(err, &again) {
+		return bus.RetryAfter(askAgain, err)
+	}
+	return err
 }
 
 // CallForwarded connects a caller with a person for whom no bot could be had.

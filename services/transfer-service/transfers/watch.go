@@ -39,7 +39,7 @@ func (r *rpc) GetTransfer(ctx context.Context, req *transferv1.GetTransferReques
 	var last *transferv1.Transfer
 	err := r.watch(wait, req.GetCall(), func(story *bus.Story) (more bool, err error) {
 		last = read(story, req.GetN())
-		return !story.Ended() && last.GetRevision() <= req.GetAfterRevision(), nil
+		return last.GetRevision() <= req.GetAfterRevision() && !settled(story), nil
 	})
 	if err != nil && (wait.Err() == nil || ctx.Err() != nil) {
 		return nil, err
@@ -62,12 +62,12 @@ func (r *rpc) WatchTransfer(ctx context.Context, req *transferv1.WatchTransferRe
 			at = time.Now()
 			err = to.Send(&transferv1.WatchTransferResponse{})
 		}
-		return !story.Ended() || !settled(story), err
+		return !settled(story), err
 	})
 }
 
-// settled reports whether nothing more will be told of a call that is over.
-func settled(story *bus.Story) bool { return !call.Read(story).Transfer().UnderWay() }
+// settled reports whether nothing more will be told of a call: it is over, and so are its transfers.
+func settled(story *bus.Story) bool { return story.Ended() && !call.Read(story).Transfer().UnderWay() }
 
 func read(story *bus.Story, n uint32) *transferv1.Transfer {
 	s := call.Read(story)

@@ -96,7 +96,7 @@ func (h handover) play(ctx context.Context, s *stack.Stack) (p played) {
 	scene := handing{handover: h, played: &p, s: s, id: id, caller: caller, room: caller.Rooms[len(caller.Rooms)-1]}
 	if h.hangsUp {
 		scene.awaitRing(ctx)
-	} else if scene.awaitEnd(ctx) {
+	} else if scene.awaitEnd(ctx).GetState() == h.state { // else look tells
 		scene.awaitSilence(ctx)
 		scene.listen()
 	}
@@ -132,19 +132,19 @@ func (h *handing) awaitRing(ctx context.Context) {
 	}
 }
 
-// awaitEnd waits until the transfer is over, and is false where it is not.
-func (h *handing) awaitEnd(ctx context.Context) bool {
+// awaitEnd waits until the transfer is over, and gives it, or nil.
+func (h *handing) awaitEnd(ctx context.Context) *transferv1.Transfer {
 	client, revision := h.s.Transfers(), uint64(0)
 	for {
 		res, err := client.GetTransfer(ctx, &transferv1.GetTransferRequest{Call: h.id, AfterRevision: revision, Wait: durationpb.New(5 * time.Second)})
 		if err != nil {
 			h.wrong("ask about the transfer: %w", err)
-			return false
+			return nil
 		}
 		t := res.GetTransfer()
 		switch t.GetState() {
 		case transferv1.State_STATE_COMPLETED, transferv1.State_STATE_FAILED, transferv1.State_STATE_CANCELLED:
-			return t.GetState() == h.state // else look tells
+			return t
 		}
 		revision = t.GetRevision()
 	}
@@ -271,12 +271,7 @@ func (h *handing) look(ctx context.Context) {
 	if c := h.story.GetCall(); c.GetOutcome() != callv1.Outcome_OUTCOME_COMPLETED {
 		h.wrong("the call ended as %s, %s; wanted completed", c.GetOutcome(), c.GetReason())
 	}
-	res, err := h.s.Transfers().GetTransfer(ctx, &transferv1.GetTransferRequest{Call: h.id})
-	if err != nil {
-		h.wrong("ask about the transfer: %w", err)
-		return
-	}
-	if t := res.GetTransfer(); t.GetN() != 1 || t.GetState() != h.state || t.GetReason() != h.reason {
+	if t := h.awaitEnd(ctx); t.GetN() != 1 || t.GetState() != h.state || t.GetReason() != h.reason {
 		h.wrong("transfer %d ended as %s, %s; wanted transfer 1 to be %s, %s", t.GetN(), t.GetState(), t.GetReason(), h.state, h.reason)
 	}
 	var tried, wanted []string
