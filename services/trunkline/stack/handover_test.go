@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/trunkline/trunkline/pkg/app"
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/call"
 	"github.com/trunkline/trunkline/pkg/config"
@@ -24,9 +25,11 @@ import (
 
 const operator = "+14155550177"
 
-// withTarget has an agent whose callers can be handed over, to a bot's leaving or not.
+// withTarget has an agent whose callers can be handed over, to a bot's leaving or not. The test is in the place of
+// transfer-service.
 func withTarget(botLeaves bool) func(*stack.Options) {
 	return func(o *stack.Options) {
+		o.Services = slices.DeleteFunc(stack.Services(), func(s app.Service) bool { return s.Name == "transfer-service" })
 		target := config.DefaultTarget()
 		target.Name, target.Numbers, target.BotLeaves = "support", []string{operator}, botLeaves
 		o.Config.Targets = map[string]config.Target{"support": target}
