@@ -12,6 +12,7 @@ import (
 )
 
 func checkAgent(d *document, path string, a Agent) {
+	checkBackend(d, path, a)
 	for i, text := range a.Command {
 		p := item(child(path, "command"), i)
 		if i == 0 && text == "" {
