@@ -98,7 +98,7 @@ func serve(ctx context.Context, env *app.Env, further map[string]Backend) error 
 	if err != nil {
 		return fmt.Errorf("bucket %s: %w", jobsBucket.Bucket, err)
 	}
-	backends := map[string]Backend{"process": process}
+	backends := map[string]Backend{config.Process: process}
 	maps.Copy(backends, further)
 	instance := uuid.NewString()
 	s := &Scheduler{
@@ -127,6 +127,11 @@ func serve(ctx context.Context, env *app.Env, further map[string]Backend) error 
 
 	group, working := errgroup.WithContext(work)
 	group.Go(func() error { s.drain(ctx, working, env.Ready); stop(); return nil })
+	group.Go(func() error {
+		warm, cool := context.WithCancel(working)
+		defer context.AfterFunc(ctx, cool)()
+		return process.keepWarm(warm)
+	})
 	group.Go(func() error { return s.followJobs(working) })
 	group.Go(func() error { return s.followSlots(working) })
 	group.Go(func() error { return s.consume(working) })
