@@ -124,6 +124,25 @@ func (l *ledger) seat(slot, key string) {
 	l.count(slot, 1)
 }
 
+// holds reports whether the slot is the task's.
+func (l *ledger) holds(slot, key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.slots[slot] == key
+}
+
+// seated gives the tasks that have a slot.
+func (l *ledger) seated() (all []task) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key := range l.seats {
+		if entry := l.tasks[key]; entry != nil {
+			all = append(all, entry.task)
+		}
+	}
+	return all
+}
+
 // free notes that a slot is given back, or has run out. What became of its task is to be asked.
 func (l *ledger) free(slot string) {
 	l.mu.Lock()

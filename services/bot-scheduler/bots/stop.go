@@ -4,6 +4,7 @@ package bots
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/trunkline/trunkline/pkg/bus"
@@ -42,22 +43,8 @@ func (s *Scheduler) clearUp(ctx context.Context, c *call.State) error {
 		if a.Exited != nil || a.Room == nil {
 			continue
 		}
-		var stop slots.Stop
-		agent, err := s.agent(a.Agent)
-		lease := agent.Lease
-		if err != nil { // no longer configured
-			lease = 15 * time.Second
-		}
-		switch {
-		case a.Failed != nil:
-			stop.Reason = "given up"
-		case a != c.Current():
-			stop.Reason = "superseded"
-		case c.Failure() != nil && c.Ended == nil:
-			stop.Reason, stop.Linger = "the dial has failed", agent.Linger
-		case c.Ended != nil:
-			stop.Reason, stop.Linger = "the call is over", agent.Linger
-		default:
+		stop := s.unwanted(c, a)
+		if stop == nil {
 			continue
 		}
 		if a.Starting == nil {
@@ -66,7 +53,23 @@ func (s *Scheduler) clearUp(ctx context.Context, c *call.State) error {
 			}
 			continue
 		}
-		found, err := s.Slots.Revoke(ctx, a.Starting.GetSlot(), c.ID, a.N, lease, stop)
+		if stop.Linger == 0 && c.Ended == nil {
+			if err := s.expel(ctx, c, a); err != nil {
+				return err
+			}
+		}
+		if elsewhere(a) {
+			if err := s.lookIn(ctx, c.ID, a.N, stop.Linger); err != nil {
+				return err
+			}
+			continue
+		}
+		agent, err := s.agent(a.Agent)
+		lease := agent.Lease
+		if err != nil { // no longer configured
+			lease = 15 * time.Second
+		}
+		found, err := s.Slots.Revoke(ctx, a.Starting.GetSlot(), c.ID, a.N, lease, *stop)
 		if err != nil {
 			return err
 		}
@@ -75,6 +78,37 @@ func (s *Scheduler) clearUp(ctx context.Context, c *call.State) error {
 	}
 	if unseen {
 		return bus.RetryAfter(lookAgain, nil)
+	}
+	return nil
+}
+
+// unwanted says how the attempt's bot is to be stopped, or nil while it is wanted.
+func (s *Scheduler) unwanted(c *call.State, a *call.Attempt) *slots.Stop {
+	linger := s.Config.Agents[a.Agent].Linger // none, if it is no longer configured
+	switch {
+	case a.Failed != nil:
+		return &slots.Stop{Reason: "given up"}
+	case a != c.Current():
+		return &slots.Stop{Reason: "superseded"}
+	case c.Failure() != nil && c.Ended == nil:
+		return &slots.Stop{Reason: "the dial has failed", Linger: linger}
+	case c.Ended != nil:
+		return &slots.Stop{Reason: "the call is over", Linger: linger}
+	}
+	return nil
+}
+
+// expel puts the attempt's bot out of its room, for good. A process without its caller in the room is only stopped.
+func (s *Scheduler) expel(ctx context.Context, c *call.State, a *call.Attempt) error {
+	if !c.CallerIn() && !elsewhere(a) {
+		return nil
+	}
+	return s.eject(ctx, c.ID, a)
+}
+
+func (s *Scheduler) eject(ctx context.Context, callID string, a *call.Attempt) error {
+	if _, err := s.Daily.Eject(ctx, a.Room.GetRoom(), nil, []string{call.BotID(callID, a.N)}, true); err != nil {
+		return fmt.Errorf("put the bot out of its room: %w", err)
 	}
 	return nil
 }
