@@ -59,7 +59,7 @@ func at(backend, url string) config.Agent {
 }
 
 // everywhere tries something at each place. Where there are no flags for an attempt, its bot is one that works.
-func everywhere(t *testing.T, flags map[int]string, try func(t *testing.T, w *world, p place)) {
+func everywhere(t *testing.T, flags map[int]string, try func(t *testing.T, w *world, p place), change ...func(*stack.Options)) {
 	for name, begin := range places {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -72,10 +72,9 @@ func everywhere(t *testing.T, flags map[int]string, try func(t *testing.T, w *wo
 				_, attempt, _ := call.ParseRoom(j.RoomURL[strings.LastIndexByte(j.RoomURL, '/')+1:])
 				return simbot.Main(ctx, bytes.NewReader(data), strings.Fields(flags[int(attempt)]))
 			}
-			w := start(t, p.agent, settlesWithin(2*time.Second), func(o *stack.Options) {
+			try(t, start(t, p.agent, append(change, settlesWithin(2*time.Second), func(o *stack.Options) {
 				o.Given = config.Secrets{PipecatCloudKey: cloudtest.Key, PipecatCloudPrivateKey: cloudtest.PrivateKey}
-			})
-			try(t, w, p)
+			})...), p)
 		})
 	}
 }

@@ -20,6 +20,8 @@ type Fault struct {
 	Body   string
 	Acts   bool // a bot is started all the same
 	Drops  bool // the connection breaks in place of an answer
+	// Holds keeps the answer back until it is closed.
+	Holds <-chan struct{}
 }
 
 // Hall is where a server's bots live.
@@ -115,6 +117,9 @@ func (h *Hall) End() {
 
 // Answer answers with a fault.
 func (f *Fault) Answer(w http.ResponseWriter) {
+	if f.Holds != nil {
+		<-f.Holds
+	}
 	if f.Drops {
 		panic(http.ErrAbortHandler)
 	}
