@@ -46,6 +46,7 @@ func NewService(further map[string]Backend) app.Service {
 			Speaks:  []string{slots.StopSubjects},
 		},
 		Secrets: []string{config.EnvDailyAPIKey, config.EnvTrunklineSecret},
+		Drains:  true,
 		Serve:   func(ctx context.Context, env *app.Env) error { return serve(ctx, env, further) },
 	}
 }
@@ -67,6 +68,7 @@ type Scheduler struct {
 	remotes  *remotes      // the backends whose bots run elsewhere
 	patience time.Duration // how long it waits for its bots when it is told to stop
 	door     sync.RWMutex  // held to read while a bot is started, and locked when none is to be any more
+	shut     func()        // locks it, for good
 	origin   int           // where the dispatcher's next search for a slot begins
 	jobs     jetstream.KeyValue
 	ledger   *ledger
@@ -107,7 +109,7 @@ func serve(ctx context.Context, env *app.Env, further map[string]Backend) error 
 		instance: instance, origin: origin(instance), backends: map[string]Backend{config.Process: process},
 		jobs: jobs, ledger: newLedger(slotMetrics(env)), began: time.Now(),
 	}
-	s.remotes = newRemotes(ctx, s)
+	s.remotes, s.shut = newRemotes(ctx, s), sync.OnceFunc(s.door.Lock)
 	for _, name := range away {
 		s.backends[name] = s.remotes
 	}
@@ -136,12 +138,9 @@ func serve(ctx context.Context, env *app.Env, further map[string]Backend) error 
 	background.Go(func() error { return s.dispatch(life) })
 
 	group, working := errgroup.WithContext(work)
-	group.Go(func() error { s.drain(ctx, working, env.Ready); stop(); return nil })
-	group.Go(func() error {
-		warm, cool := context.WithCancel(working)
-		defer context.AfterFunc(ctx, cool)()
-		return process.keepWarm(warm)
-	})
+	warm, cool := context.WithCancel(working)
+	group.Go(func() error { s.drain(ctx, working, env, cool); stop(); return nil })
+	group.Go(func() error { return process.keepWarm(warm) })
 	group.Go(func() error { return s.followJobs(working) })
 	group.Go(func() error { return s.followSlots(working) })
 	group.Go(func() error { return s.consume(working) })

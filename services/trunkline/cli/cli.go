@@ -32,7 +32,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.AddCommand(
 		devCommand(), demoCommand(), serveCommand(), setupCommand(), simCommand(), callCommand(), callsCommand(), policyCommand(), keysCommand(),
-		dlqCommand(), benchCommand(), natsCommand(), healthCommand(), superviseCommand(),
+		dlqCommand(), drainCommand(), benchCommand(), natsCommand(), healthCommand(), superviseCommand(),
 	)
 	return root
 }
