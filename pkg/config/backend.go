@@ -32,7 +32,7 @@ func (a Agent) Cloud() string { return cmp.Or(a.CloudAgent, a.Name) }
 const leastHeartbeat = 2 * time.Second
 
 // checkBackend wants what the agent's backend needs, and nothing that it does not know.
-func checkBackend(d *document, path string, a Agent) {
+func checkBackend(d *document, path string, a Agent, gateway string) {
 	switch a.Backend {
 	case Process:
 		if len(a.Command) == 0 && !d.given(child(path, "command")) {
@@ -43,8 +43,14 @@ func checkBackend(d *document, path string, a Agent) {
 			d.report(child(path, "url"), "is missing: backend "+a.Backend+" is asked for bots there", child(path, "backend"))
 		}
 	case PipecatCloud:
-		if !d.given("gateway.url") {
+		switch plain := strings.HasPrefix(strings.ToLower(gateway), "http:"); {
+		case gateway == "":
 			d.report(child(path, "backend"), "needs gateway.url: bots at Pipecat Cloud must reach the gateway", "gateway.url")
+		case plain && isDaily(a.Where(0)):
+			d.report("gateway.url", "must begin with https://, or the tokens of bots at Pipecat Cloud are for all to read", child(path, "backend"))
+		}
+		if isDaily(a.Where(0)) && strings.HasPrefix(strings.ToLower(a.URL), "http:") {
+			d.report(child(path, "url"), "must begin with https://, or the keys are for all to read")
 		}
 	}
 	if a.URL != "" && a.Backend != Process {

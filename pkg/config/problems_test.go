@@ -140,6 +140,16 @@ routes:
 9: agents.warm.command[1]: must be without {{.CallID}} and {{.Attempt}}, because warm workers are started before their call is known
 9: agents.warm.url: is for backend runner, pod, pipecat-cloud, not process`},
 
+	"Pipecat Cloud in the clear": {`
+gateway: {url: "http://bots.example.com"}
+agents:
+  support: {backend: pipecat-cloud, url: "http://api.pipecat.daily.co/v1"}
+routes:
+  - {default: true, agent: support}
+`, `
+2: gateway.url: must begin with https://, or the tokens of bots at Pipecat Cloud are for all to read
+4: agents.support.url: must begin with https://, or the keys are for all to read`},
+
 	"names": {`
 agents:
   Support: {command: [bot]}

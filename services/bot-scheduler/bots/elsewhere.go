@@ -44,7 +44,8 @@ type remotes struct {
 	http *http.Client
 	life context.Context // of the connections to pods
 	stop context.CancelFunc
-	work sync.WaitGroup
+	asks sync.WaitGroup // requests under way
+	work sync.WaitGroup // these, and connections to pods
 	full *full
 
 	mu   sync.Mutex
@@ -90,12 +91,20 @@ func (r *remotes) Start(ctx context.Context, st Start) error {
 	if err := r.s.Slots.Renew(ctx, &lease); err != nil {
 		return err
 	}
+	r.left() // forgets those that have gone
 	r.mu.Lock()
 	r.mine[taskKey(holder.CallID, holder.Attempt)] = lease.Key
 	r.mu.Unlock()
+	r.asks.Add(1)
 	r.work.Go(func() {
 		ctx := bus.WithCause(r.life, st.Cause)
-		if err := r.ask(ctx, st.Agent, lease, job); err != nil && r.life.Err() == nil {
+		a := &call.Attempt{N: holder.Attempt, Starting: &callv1.BotStarting{Slot: lease.Key, Backend: st.Agent.Backend}}
+		bot, err := r.ask(ctx, holder.CallID, a, st.Agent, job)
+		r.asks.Done()
+		if err == nil && bot.Ended != nil {
+			err = r.watch(ctx, holder.CallID, a, bot.Ended)
+		}
+		if err != nil && r.life.Err() == nil {
 			r.s.Log.Warn("a bot elsewhere", "call_id", holder.CallID, "attempt", holder.Attempt, "err", err)
 		}
 	})
@@ -103,37 +112,36 @@ func (r *remotes) Start(ctx context.Context, st Start) error {
 }
 
 // ask asks for the bot and writes down what comes of it. Of a doubt nothing is written: the bot may show itself.
-func (r *remotes) ask(ctx context.Context, agent config.Agent, lease slots.Lease, job remote.Job) error {
-	a := &call.Attempt{N: lease.Holder.Attempt, Starting: &callv1.BotStarting{Slot: lease.Key, Backend: agent.Backend}}
-	callID := lease.Holder.CallID
-	bot, err := r.place(agent, lease.Key).Start(ctx, job)
+func (r *remotes) ask(ctx context.Context, callID string, a *call.Attempt, agent config.Agent, job remote.Job) (remote.Bot, error) {
+	bot, err := r.place(agent, a.Starting.GetSlot()).Start(ctx, job)
+	if err == nil || errors.Is(err, remote.ErrFull) {
+		r.full.heard(agent.Name, err == nil)
+	} else {
+		r.full.another(agent.Name)
+	}
 	switch {
 	case err == nil:
-		r.full.taken(agent.Name)
-	case errors.Is(err, remote.ErrFull):
-		r.full.refused(agent.Name)
-		fallthrough
-	case errors.Is(err, remote.ErrRefused):
-		return errors.Join(err, r.tell(ctx, func() error {
+		return bot, r.tell(ctx, func() error {
+			_, err := r.s.Bus.Publish(ctx, callID, &callv1.BotStarted{Attempt: a.N, Handle: bot.Handle})
+			if errors.Is(err, bus.ErrTaken) {
+				return nil
+			}
+			return err
+		})
+	case errors.Is(err, remote.ErrFull), errors.Is(err, remote.ErrRefused):
+		return bot, errors.Join(err, r.tell(ctx, func() error {
 			return r.s.exited(ctx, callID, a, remote.End{Status: -1, Reason: "not started: " + err.Error()})
 		}))
-	default:
-		return fmt.Errorf("it is not known whether it was started: %w", err)
 	}
-	err = r.tell(ctx, func() error {
-		_, err := r.s.Bus.Publish(ctx, callID, &callv1.BotStarted{Attempt: a.N, Handle: bot.Handle})
-		if errors.Is(err, bus.ErrTaken) {
-			return nil
-		}
-		return err
-	})
-	if err != nil || bot.Ended == nil {
-		return err
-	}
+	return bot, fmt.Errorf("it is not known whether it was started: %w", err)
+}
+
+// watch waits for what a place tells by itself of a bot's end.
+func (r *remotes) watch(ctx context.Context, callID string, a *call.Attempt, ended <-chan remote.End) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case end := <-bot.Ended:
+	case end := <-ended:
 		return r.tell(ctx, func() error {
 			if end.Lost {
 				return r.s.giveUp(ctx, callID, a.N, end.Reason, func(*call.Attempt) bool { return true })
@@ -176,7 +184,9 @@ func (r *remotes) left() int {
 // Close lets requests for bots come to their end, for a while. The bots go on, also those in pods, to which the
 // connection is lost.
 func (r *remotes) Close(context.Context) {
-	defer time.AfterFunc(closeWithin, r.stop).Stop()
-	r.work.Wait()
+	late := time.AfterFunc(closeWithin, r.stop)
+	r.asks.Wait()
+	late.Stop()
 	r.stop()
+	r.work.Wait()
 }

@@ -30,10 +30,14 @@ const (
 
 func newFull() *full { return &full{by: map[string]*pausing{}} }
 
-// refused takes note that there was no capacity.
-func (f *full) refused(agent string) {
+// heard takes note of whether there was capacity.
+func (f *full) heard(agent string, some bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if some {
+		delete(f.by, agent)
+		return
+	}
 	p := f.by[agent]
 	if p == nil {
 		p = &pausing{pauses: backoff.NewExponentialBackOff()}
@@ -45,11 +49,13 @@ func (f *full) refused(agent string) {
 	}
 }
 
-// taken takes note that there was.
-func (f *full) taken(agent string) {
+// another lets another call try, for of this one nothing has been learnt.
+func (f *full) another(agent string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.by, agent)
+	if p := f.by[agent]; p != nil && p.trying {
+		p.until, p.trying = time.Now(), false
+	}
 }
 
 // stands reports whether the agent's line does.

@@ -101,27 +101,31 @@ func (s *Scheduler) lingers(c *call.State, a *call.Attempt) time.Duration {
 func (s *Scheduler) attend(ctx context.Context, story *bus.Story, c *call.State, a *call.Attempt) error {
 	stop := s.unwanted(c, a)
 	end, err := s.session(ctx, a, stop != nil)
-	if err != nil && stop == nil {
-		return err
-	}
-	if end != nil {
+	switch {
+	case end != nil:
 		return s.exited(ctx, c.ID, a, *end)
-	}
-	if stop != nil {
+	case stop != nil:
 		return errors.Join(err, s.sendAway(ctx, c, a))
 	}
-	agent := s.Config.Agents[a.Agent]
-	if agent.MaxRuntime > 0 && time.Since(a.StartingAt) > agent.MaxRuntime {
-		return s.giveUp(ctx, c.ID, a.N, "its max_runtime is over", func(*call.Attempt) bool { return true })
+	if reason := s.lost(story, a); reason != "" {
+		return errors.Join(err, s.giveUp(ctx, c.ID, a.N, reason, func(*call.Attempt) bool { return true }))
+	}
+	return err
+}
+
+// lost says why a bot that is wanted is given up, or nothing.
+func (s *Scheduler) lost(story *bus.Story, a *call.Attempt) string {
+	if most := s.Config.Agents[a.Agent].MaxRuntime; most > 0 && time.Since(a.StartingAt) > most {
+		return "its max_runtime is over"
 	}
 	grace := leftGrace
 	if _, ok := s.overseer(a); ok && handle(a) != "" {
 		grace = leftSessionGrace
 	}
 	if at := leftAt(story, a.N); !at.IsZero() && time.Since(at) >= grace {
-		return s.giveUp(ctx, c.ID, a.N, "it has left the room", func(*call.Attempt) bool { return true })
+		return "it has left the room"
 	}
-	return nil
+	return ""
 }
 
 // session asks for the end of the bot's session, after having it stopped if it is to be; nil is that there is none yet, or

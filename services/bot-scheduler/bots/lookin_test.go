@@ -78,7 +78,7 @@ func TestALineStandsWhereThereIsNoCapacity(t *testing.T) {
 	if f.stands("agent") {
 		t.Error("it stands before anything was refused")
 	}
-	f.refused("agent")
+	f.heard("agent", false)
 	if !f.stands("agent") || f.stands("another") {
 		t.Error("it does not stand, or another does")
 	}
@@ -89,7 +89,7 @@ func TestALineStandsWhereThereIsNoCapacity(t *testing.T) {
 	if !f.stands("agent") {
 		t.Error("two try")
 	}
-	f.taken("agent")
+	f.heard("agent", true)
 	if f.stands("agent") {
 		t.Error("it stands although one was taken")
 	}

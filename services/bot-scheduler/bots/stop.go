@@ -53,33 +53,37 @@ func (s *Scheduler) clearUp(ctx context.Context, c *call.State) error {
 			}
 			continue
 		}
-		if stop.Linger == 0 && c.Ended == nil {
-			if err := s.expel(ctx, c, a); err != nil {
-				return err
-			}
-		}
-		if elsewhere(a) {
-			if err := s.lookIn(ctx, c.ID, a.N, stop.Linger); err != nil {
-				return err
-			}
-			continue
-		}
-		agent, err := s.agent(a.Agent)
-		lease := agent.Lease
-		if err != nil { // no longer configured
-			lease = 15 * time.Second
-		}
-		found, err := s.Slots.Revoke(ctx, a.Starting.GetSlot(), c.ID, a.N, lease, *stop)
+		seen, err := s.stop(ctx, c, a, *stop)
 		if err != nil {
 			return err
 		}
-		// A replica may not have heard yet of a slot that has just been taken.
-		unseen = unseen || !found && time.Since(a.StartingAt) < justTaken
+		unseen = unseen || !seen
+		if stop.Linger == 0 && c.Ended == nil {
+			if err := s.expel(ctx, c, a); err != nil { // Daily is away; meanwhile it is killed, or looked in on
+				s.Log.Warn("put a bot out", "call_id", c.ID, "attempt", a.N, "err", err)
+				unseen = true
+			}
+		}
 	}
 	if unseen {
 		return bus.RetryAfter(lookAgain, nil)
 	}
 	return nil
+}
+
+// stop has the attempt's bot stopped by whoever keeps it, or looks in on it. It is seen unless a replica may not have
+// heard yet of a slot that has just been taken.
+func (s *Scheduler) stop(ctx context.Context, c *call.State, a *call.Attempt, stop slots.Stop) (seen bool, err error) {
+	if elsewhere(a) {
+		return true, s.lookIn(ctx, c.ID, a.N, stop.Linger)
+	}
+	agent, err := s.agent(a.Agent)
+	lease := agent.Lease
+	if err != nil { // no longer configured
+		lease = 15 * time.Second
+	}
+	found, err := s.Slots.Revoke(ctx, a.Starting.GetSlot(), c.ID, a.N, lease, stop)
+	return found || time.Since(a.StartingAt) >= justTaken, err
 }
 
 // unwanted says how the attempt's bot is to be stopped, or nil while it is wanted.
