@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -33,6 +34,8 @@ type Service struct {
 	Needs bus.Needs
 	// Secrets names the environment variables that the service cannot do without.
 	Secrets []string
+	// Drains is set for a service that heeds Env.Drain.
+	Drains bool
 	// Serve does the service's work until the context ends, and then returns nil.
 	Serve func(context.Context, *Env) error
 }
@@ -47,6 +50,8 @@ type Env struct {
 	Registry *prometheus.Registry
 	// Ready tells the world when the service can do its work.
 	Ready *Readiness
+	// Drain tells the service to finish its work.
+	Drain *Drain
 	// Dev is true where a world of its own was started for a developer: with a simulator, and gone when it stops.
 	Dev bool
 	// UnsignedWebhooks lets webhooks in that nobody signed.
@@ -145,7 +150,7 @@ func Run(ctx context.Context, o Options, services ...Service) error {
 
 	registry := newRegistry()
 	busMetrics, httpMetrics, dailyMetrics := bus.NewMetrics(registry), newHTTPMetrics(registry), newDailyMetrics(registry)
-	ready := newReadiness()
+	ready, drain := newReadiness(), newDrain()
 	ctx, refuse := context.WithCancelCause(ctx)
 	defer refuse(nil)
 	group, ctx := errgroup.WithContext(ctx)
@@ -167,7 +172,7 @@ func Run(ctx context.Context, o Options, services ...Service) error {
 		b := bus.New(s.Name, js, log, busMetrics)
 		env := &Env{
 			Config: o.Config, Secrets: secrets, Log: log, Bus: b, Timers: timer.Timers{Bus: b}, Registry: registry,
-			Ready: ready.of(s.Name, nc), Dev: o.Dev, UnsignedWebhooks: o.UnsignedWebhooks,
+			Ready: ready.of(s.Name, nc), Drain: drain, Dev: o.Dev, UnsignedWebhooks: o.UnsignedWebhooks,
 			listeners: o.Listeners, http: httpMetrics, daily: dailyMetrics,
 		}
 		serving.Add(1)
@@ -181,20 +186,29 @@ func Run(ctx context.Context, o Options, services ...Service) error {
 				return fmt.Errorf("%s: %w", s.Name, err)
 			}
 			log.Info("stopped")
+			if s.Drains && drain.done() {
+				return errDrained
+			}
 			return nil
 		})
+	}
+	var drains http.Handler
+	if slices.ContainsFunc(services, func(s Service) bool { return s.Drains }) {
+		drains = drain
 	}
 	admin := &Env{Config: o.Config, Log: o.Log, listeners: o.Listeners, http: httpMetrics}
 	asked, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	group.Go(func() error { return admin.HTTP(asked, "admin", o.Config.Listen.Admin, adminMux(registry, ready)) })
+	group.Go(func() error {
+		return admin.HTTP(asked, "admin", o.Config.Listen.Admin, adminMux(registry, ready, drains))
+	})
 	group.Go(func() error {
 		<-ctx.Done()
 		serving.Wait()
 		end()
 		return nil
 	})
-	if err := group.Wait(); err != nil {
+	if err := group.Wait(); err != nil && !errors.Is(err, errDrained) {
 		return err
 	}
 	if cause := context.Cause(ctx); errors.Is(cause, ErrRefused) {

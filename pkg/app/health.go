@@ -56,9 +56,12 @@ func (rs *readinesses) of(service string, nc *nats.Conn) *Readiness {
 	return r
 }
 
-// adminMux serves what operators and orchestrators ask every process.
-func adminMux(registry *prometheus.Registry, ready *readinesses) *http.ServeMux {
+// adminMux serves what operators and orchestrators ask every process. drain may be nil: nothing here has work to finish.
+func adminMux(registry *prometheus.Registry, ready *readinesses, drain http.Handler) *http.ServeMux {
 	mux := http.NewServeMux()
+	if drain != nil {
+		mux.Handle("POST /drain", drain)
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		Answer(w, http.StatusOK, map[string]string{"status": "ok"})
 	})

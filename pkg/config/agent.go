@@ -16,11 +16,17 @@ import (
 // An Agent is a bot that can be started, as often as it has slots.
 type Agent struct {
 	Name         string            `yaml:"-"`             // its key under agents
-	Backend      string            `yaml:"backend"`       // what runs it: process
+	Backend      string            `yaml:"backend"`       // what runs it: process, runner, pod or pipecat-cloud
+	URL          string            `yaml:"url"`           // where bots are asked for that are no processes of ours
+	CloudAgent   string            `yaml:"cloud_agent"`   // its name at Pipecat Cloud; empty: as here
 	Command      []string          `yaml:"command"`       // program and arguments; see Argv
 	Dir          string            `yaml:"dir"`           // working directory; empty: the scheduler's
 	Env          map[string]string `yaml:"env"`           // set for the bot
 	PassEnv      []string          `yaml:"pass_env"`      // names passed on from the scheduler's environment
+	Warm         int               `yaml:"warm"`          // workers that each scheduler keeps ready
+	MemoryLimit  int               `yaml:"memory_limit"`  // MiB of a process; 0: none
+	MaxRuntime   time.Duration     `yaml:"max_runtime"`   // of a bot; 0: none
+	Heartbeat    time.Duration     `yaml:"heartbeat"`     // without one for so long, it is lost; 0: none is expected
 	Slots        int               `yaml:"slots"`         // bots at once, on all machines together
 	Owner        bool              `yaml:"owner"`         // the bot's meeting token is an owner's
 	ReadyTimeout time.Duration     `yaml:"ready_timeout"` // answer deadline of one attempt, from its start
@@ -39,10 +45,18 @@ type Agent struct {
 	DialoutsPerSecond float64 `yaml:"dialouts_per_second"` // begun; 0: as many as policy lets
 }
 
+// The backends.
+const (
+	Process      = "process"
+	Runner       = "runner"
+	Pod          = "pod"
+	PipecatCloud = "pipecat-cloud"
+)
+
 // DefaultAgent is an Agent with every default, and no command.
 func DefaultAgent() Agent {
 	return Agent{
-		Backend:      "process",
+		Backend:      Process,
 		Slots:        10,
 		ReadyTimeout: 10 * time.Second,
 		Linger:       5 * time.Second,

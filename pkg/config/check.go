@@ -27,7 +27,7 @@ func check(d *document, c *Config) {
 	checkURL(d, "gateway.url", c.Gateway.URL, true, "http", "https")
 	checkURL(d, "control.url", c.Control.URL, true, "http", "https")
 	for name, a := range c.Agents {
-		checkAgent(d, child("agents", name), a)
+		checkAgent(d, child("agents", name), a, c.Gateway.URL)
 	}
 	checkRoutes(d, c)
 	checkDialout(d, c)

@@ -11,7 +11,8 @@ import (
 	"github.com/trunkline/trunkline/pkg/phone"
 )
 
-func checkAgent(d *document, path string, a Agent) {
+func checkAgent(d *document, path string, a Agent, gateway string) {
+	checkBackend(d, path, a, gateway)
 	for i, text := range a.Command {
 		p := item(child(path, "command"), i)
 		if i == 0 && text == "" {

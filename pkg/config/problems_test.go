@@ -104,7 +104,7 @@ log: {format: xml, level: loud}
 4: daily.budget.dials_per_5s: must be at least 1
 4: daily.privacy: must be private or public
 4: daily.sip_display_name: must not be empty
-6: agents.support.backend: must be process
+6: agents.support.backend: must be process, runner, pod or pipecat-cloud
 6: agents.support.command: must not be empty
 6: agents.support.pass_env[2]: is the same as [0]
 6: agents.support.pass_env[3]: is not the name of an environment variable
@@ -113,6 +113,42 @@ log: {format: xml, level: loud}
 7: agents.sales.slots: must be at most 10000
 10: log.format: must be text or json
 10: log.level: must be debug, info, warn or error`},
+
+	"backends": {`
+agents:
+  support: {}
+  local: {backend: runner, command: [bot], warm: 1, lease: 20s}
+  pods: {backend: pod, url: "bots:8080", cloud_agent: x}
+  cloud: {backend: pipecat-cloud, url: "https://api-{{.Slot}}.example.com", heartbeat: 1s}
+  numbered: {backend: pod, url: "http://bots-{{.Slot}}.bots:8080"}
+  other: {backend: pod, url: "http://bots-{{.CallID}}:8080"}
+  warm: {command: [bot, "{{.CallID}}"], warm: 2, url: "http://bots:8080"}
+routes:
+  - {default: true, agent: support}
+`, `
+3: agents.support.command: is missing
+4: agents.local.command: is for backend process, not runner
+4: agents.local.lease: is for backend process, not runner
+4: agents.local.url: is missing: backend runner is asked for bots there
+4: agents.local.warm: is for backend process, not runner
+5: agents.pods.cloud_agent: is for backend pipecat-cloud, not pod
+5: agents.pods.url: must be an address http://… or https://…
+6: agents.cloud.backend: needs gateway.url: bots at Pipecat Cloud must reach the gateway
+6: agents.cloud.heartbeat: must be 0s or at least 2s
+6: agents.cloud.url: must be without {{.Slot}}: Pipecat Cloud has one address for all
+8: agents.other.url: must be an address http://… or https://…
+9: agents.warm.command[1]: must be without {{.CallID}} and {{.Attempt}}, because warm workers are started before their call is known
+9: agents.warm.url: is for backend runner, pod, pipecat-cloud, not process`},
+
+	"Pipecat Cloud in the clear": {`
+gateway: {url: "http://bots.example.com"}
+agents:
+  support: {backend: pipecat-cloud, url: "http://api.pipecat.daily.co/v1"}
+routes:
+  - {default: true, agent: support}
+`, `
+2: gateway.url: must begin with https://, or the tokens of bots at Pipecat Cloud are for all to read
+4: agents.support.url: must begin with https://, or the keys are for all to read`},
 
 	"names": {`
 agents:

@@ -18,11 +18,13 @@ import (
 // The secrets, by the environment variable that holds each. With _FILE at the
 // end, a variable holds the path of a file that holds the secret.
 const (
-	EnvDailyAPIKey      = "DAILY_API_KEY"      // the account key of the Daily domain
-	EnvDailyPinlessHMAC = "DAILY_PINLESS_HMAC" // signs dial-in webhooks
-	EnvDailyWebhookHMAC = "DAILY_WEBHOOK_HMAC" // signs domain webhooks
-	EnvTrunklineSecret  = "TRUNKLINE_SECRET"   // signs the tokens of bots and services
-	EnvNATSNKey         = "NATS_NKEY"          // the seed of the process's NATS user, where NATS has users
+	EnvDailyAPIKey            = "DAILY_API_KEY"             // the account key of the Daily domain
+	EnvDailyPinlessHMAC       = "DAILY_PINLESS_HMAC"        // signs dial-in webhooks
+	EnvDailyWebhookHMAC       = "DAILY_WEBHOOK_HMAC"        // signs domain webhooks
+	EnvTrunklineSecret        = "TRUNKLINE_SECRET"          // signs the tokens of bots and services
+	EnvPipecatCloudKey        = "PIPECAT_CLOUD_API_KEY"     // starts agents at Pipecat Cloud: its public key
+	EnvPipecatCloudPrivateKey = "PIPECAT_CLOUD_PRIVATE_KEY" // sees and stops their sessions
+	EnvNATSNKey               = "NATS_NKEY"                 // the seed of the process's NATS user, where NATS has users
 )
 
 // minSecret is the least length of TRUNKLINE_SECRET, in characters.
@@ -39,6 +41,9 @@ type Secrets struct {
 	DailyWebhookHMAC []Secret // base64
 	TrunklineSecret  []Secret
 	NATSNKey         Secret
+
+	PipecatCloudKey        Secret
+	PipecatCloudPrivateKey Secret
 }
 
 // LoadSecrets reads the secrets by getenv, such as os.Getenv. Every problem is
@@ -55,13 +60,18 @@ func LoadSecrets(getenv func(string) string) (Secrets, error) {
 			errs = append(errs, fmt.Errorf("%s: %w", source, err))
 		}
 	}
-	read(EnvDailyAPIKey, func(values []Secret) error {
-		if len(values) > 1 {
-			return errors.New("must be one key, without blanks or commas")
+	key := func(into *Secret) func([]Secret) error {
+		return func(values []Secret) error {
+			if len(values) > 1 {
+				return errors.New("must be one key, without blanks or commas")
+			}
+			*into = first(values)
+			return nil
 		}
-		s.DailyAPIKey = first(values)
-		return nil
-	})
+	}
+	read(EnvDailyAPIKey, key(&s.DailyAPIKey))
+	read(EnvPipecatCloudKey, key(&s.PipecatCloudKey))
+	read(EnvPipecatCloudPrivateKey, key(&s.PipecatCloudPrivateKey))
 	read(EnvDailyPinlessHMAC, func(values []Secret) error {
 		s.DailyPinlessHMAC = values
 		return checkBase64(values)
@@ -101,6 +111,10 @@ func (s Secrets) Require(names ...string) error {
 			set = first(s.TrunklineSecret) != ""
 		case EnvNATSNKey:
 			set = s.NATSNKey != ""
+		case EnvPipecatCloudKey:
+			set = s.PipecatCloudKey != ""
+		case EnvPipecatCloudPrivateKey:
+			set = s.PipecatCloudPrivateKey != ""
 		default:
 			errs = append(errs, fmt.Errorf("%s is not a secret of Trunkline", name))
 			continue
@@ -113,11 +127,13 @@ func (s Secrets) Require(names ...string) error {
 }
 
 var purpose = map[string]string{
-	EnvDailyAPIKey:      "the API key of your Daily domain",
-	EnvDailyPinlessHMAC: "the hmac of Daily's dial-in configuration",
-	EnvDailyWebhookHMAC: "the hmac of Daily's domain webhook",
-	EnvTrunklineSecret:  fmt.Sprintf("a random text of at least %d characters, the same for every service", minSecret),
-	EnvNATSNKey:         "the seed of the service's NATS user; trunkline nats keys makes one for each",
+	EnvDailyAPIKey:            "the API key of your Daily domain",
+	EnvDailyPinlessHMAC:       "the hmac of Daily's dial-in configuration",
+	EnvDailyWebhookHMAC:       "the hmac of Daily's domain webhook",
+	EnvTrunklineSecret:        fmt.Sprintf("a random text of at least %d characters, the same for every service", minSecret),
+	EnvPipecatCloudKey:        "the public key of Pipecat Cloud, which starts agents",
+	EnvPipecatCloudPrivateKey: "the private key of Pipecat Cloud, which sees and stops their sessions",
+	EnvNATSNKey:               "the seed of the service's NATS user; trunkline nats keys makes one for each",
 }
 
 // isSecretName reports whether an environment variable holds a secret of ours.

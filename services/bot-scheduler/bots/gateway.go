@@ -16,6 +16,7 @@ import (
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/call"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+	"github.com/trunkline/trunkline/services/bot-scheduler/remote"
 )
 
 const (
@@ -152,18 +153,6 @@ func (s *Scheduler) claim(ctx context.Context, who speaker, asked claimRequest) 
 	return map[string]bool{"ok": true}, nil
 }
 
-// heartbeat tells a bot whether it is still wanted.
-func (s *Scheduler) heartbeat(ctx context.Context, who speaker, _ struct{}) (any, error) {
-	story, err := s.Bus.Story(ctx, who.callID)
-	if err != nil {
-		return nil, err
-	}
-	if err := valid(call.Read(story), who.attempt); err != nil {
-		return nil, err
-	}
-	return map[string]bool{"ok": true}, nil
-}
-
 type botEvent struct {
 	Seq  uint64          `json:"seq"`
 	Type string          `json:"type"`
@@ -208,7 +197,11 @@ func (s *Scheduler) end(ctx context.Context, who speaker, asked endRequest) (any
 	if err != nil {
 		return nil, err
 	}
-	if err := valid(call.Read(story), who.attempt); err != nil {
+	c := call.Read(story)
+	if err := valid(c, who.attempt); err != nil {
+		if a := c.Attempt(who.attempt); a != nil && elsewhere(a) { // it is not wanted, and goes
+			return nil, errors.Join(err, s.exited(ctx, c.ID, a, remote.End{Reason: "it has reported its end"}))
+		}
 		return nil, err
 	}
 	return map[string]bool{"ok": true}, s.requestEnd(ctx, who, "bot_ended", asked.Reason[:min(len(asked.Reason), maxReason)])

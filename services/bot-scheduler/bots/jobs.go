@@ -56,9 +56,13 @@ func (s *Scheduler) removeJob(ctx context.Context, key string) error {
 // reserveSlot finds a slot of the task's agent that looks free, and keeps it for this process to take; "" is none. Each
 // search goes on where the last one ended: where many are held, the slots before it are among them.
 func (s *Scheduler) reserveSlot(t task) string {
+	if s.remotes.full.stands(t.Agent) {
+		return ""
+	}
 	size := s.Config.Agents[t.Agent].Slots // an agent that is no longer configured has none
 	for i := range size {
 		if key := slots.Key(t.Agent, (s.origin+i)%size); s.ledger.reserve(key) {
+			s.remotes.full.tries(t.Agent)
 			s.origin += i + 1
 			return key
 		}
@@ -106,7 +110,24 @@ func (s *Scheduler) followSlots(ctx context.Context) error {
 			s.ledger.free(key)
 		} else if json.Unmarshal(value, &holder) == nil {
 			s.ledger.seat(key, taskKey(holder.CallID, holder.Attempt))
+			s.lookAfter(ctx, holder)
 		}
 	}}
 	return f.follow(ctx)
+}
+
+// lookAfter sees to it that a bot without a keeper, which was there when this process began, is looked in on: should its
+// timer have got lost, its slot would be held for ever.
+func (s *Scheduler) lookAfter(ctx context.Context, holder slots.Holder) {
+	select {
+	case <-s.ledger.slotsKnown:
+		return
+	default:
+	}
+	if holder.Backend == "" {
+		return
+	}
+	if err := s.lookIn(ctx, holder.CallID, holder.Attempt, lookEvery); err != nil {
+		s.Log.Warn("look after a bot", "call_id", holder.CallID, "attempt", holder.Attempt, "err", err)
+	}
 }

@@ -48,6 +48,8 @@ type ledger struct {
 // line is a task in the ledger.
 type line struct {
 	task
+	owner  string // whose it is now
+	taken  time.Time
 	clear  bool // known to wait for a slot; until then its call's story must be asked what it is idle for
 	busy   bool // somebody in this process is at it
 	failed bool // the last try went wrong
@@ -74,9 +76,13 @@ func (l *ledger) add(t task, clear bool) {
 	defer l.mu.Unlock()
 	if known := l.tasks[t.key()]; known != nil {
 		known.clear = known.clear || clear
+		if known.owner != t.Owner && !clear { // handed back
+			known.owner, known.taken = t.Owner, t.Taken
+			l.poke()
+		}
 		return
 	}
-	entry := &line{task: t, clear: clear}
+	entry := &line{task: t, owner: t.Owner, taken: t.Taken, clear: clear}
 	l.tasks[t.key()] = entry
 	if l.seats[t.key()] == "" {
 		l.idle[t.key()] = entry
@@ -122,6 +128,37 @@ func (l *ledger) seat(slot, key string) {
 	l.slots[slot], l.seats[key] = key, slot
 	delete(l.idle, key)
 	l.count(slot, 1)
+}
+
+// holds reports whether the slot is the task's.
+func (l *ledger) holds(slot, key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.slots[slot] == key
+}
+
+// waiting gives the tasks of a process that have no slot.
+func (l *ledger) waiting(owner string) (all []task) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, entry := range l.idle {
+		if entry.owner == owner {
+			all = append(all, entry.task)
+		}
+	}
+	return all
+}
+
+// seated gives the tasks that have a slot.
+func (l *ledger) seated() (all []task) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key := range l.seats {
+		if entry := l.tasks[key]; entry != nil {
+			all = append(all, entry.task)
+		}
+	}
+	return all
 }
 
 // free notes that a slot is given back, or has run out. What became of its task is to be asked.
@@ -173,7 +210,7 @@ func (l *ledger) due(owner string, courtesy time.Duration) []*line {
 	defer l.mu.Unlock()
 	due := make([]*line, 0, len(l.idle))
 	for _, entry := range l.idle {
-		if entry.Owner == owner || time.Since(entry.Taken) >= courtesy {
+		if entry.owner == owner || time.Since(entry.taken) >= courtesy {
 			due = append(due, entry)
 		}
 	}

@@ -7,9 +7,13 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/trunkline/trunkline/pkg/app"
 	"github.com/trunkline/trunkline/pkg/config"
@@ -22,8 +26,9 @@ var basicEnv = []string{"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_C
 
 // processes runs each bot as a process of its own, under a keeper.
 type processes struct {
-	env  *app.Env
-	self string // our own program, which is also the keeper
+	env   *app.Env
+	self  string // our own program, which is also the keeper
+	pools map[string]*pool
 
 	mu      sync.Mutex
 	keepers map[int]<-chan struct{}
@@ -34,35 +39,72 @@ func newProcesses(env *app.Env) (*processes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find our own program, to run it as keeper: %w", err)
 	}
-	return &processes{env: env, self: self, keepers: map[int]<-chan struct{}{}}, nil
+	waiting := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "trunkline_bots_warm", Help: "Bots that wait for a job."}, []string{"agent"})
+	env.Registry.MustRegister(waiting)
+	p := &processes{env: env, self: self, pools: map[string]*pool{}, keepers: map[int]<-chan struct{}{}}
+	for name, agent := range env.Config.Agents {
+		if agent.Backend == config.Process && agent.Warm > 0 {
+			p.pools[name] = &pool{size: agent.Warm, waits: waiting.WithLabelValues(name), log: env.Log.With("agent", name), begin: func() (*keeper.Process, error) {
+				return p.begin(agent, config.CommandData{Agent: name, Self: self}, true)
+			}}
+		}
+	}
+	return p, nil
 }
 
-// Start starts a keeper, which starts the bot.
+// keepWarm keeps workers ready until the context ends, and ends them then.
+func (p *processes) keepWarm(ctx context.Context) error {
+	var group errgroup.Group
+	warming := make(chan struct{}, runtime.NumCPU())
+	for _, pool := range p.pools {
+		group.Go(func() error { return pool.run(ctx, warming) })
+	}
+	return group.Wait()
+}
+
+// Start gives the job to a warm worker, or else starts a keeper, which starts the bot.
 func (p *processes) Start(_ context.Context, s Start) error {
-	argv, err := s.Agent.Argv(config.CommandData{
+	order := keeper.Order{Lease: s.Lease, Job: s.Job, Cause: s.Cause}
+	if worker := p.pools[s.Agent.Name].take(); worker != nil {
+		err := worker.Give(order)
+		if err == nil {
+			p.watch(worker)
+			return nil
+		}
+		p.env.Log.Warn("a warm bot takes no job", "agent", s.Agent.Name, "err", err)
+	}
+	cold, err := p.begin(s.Agent, config.CommandData{
 		CallID: s.Lease.Holder.CallID, Attempt: int(s.Lease.Holder.Attempt), Agent: s.Agent.Name, Self: p.self,
-	})
+	}, false)
 	if err != nil {
 		return err
 	}
-	pid, exited, err := keeper.Start(p.self, environ(basicEnv, os.LookupEnv), keeper.Spec{
-		NATS: p.env.Config.NATS, NKey: p.env.Secrets.NATSNKey.Reveal(), Log: p.env.Config.Log, Lease: s.Lease, TTL: s.Agent.Lease,
-		Argv: argv, Dir: s.Agent.Dir, Env: botEnv(s.Agent, os.LookupEnv), Job: s.Job, KillGrace: s.Agent.KillGrace, Cause: s.Cause,
-		Handover: !p.env.Dev,
-	})
+	p.watch(cold)
+	return cold.Give(order)
+}
+
+func (p *processes) begin(a config.Agent, d config.CommandData, warm bool) (*keeper.Process, error) {
+	argv, err := a.Argv(d)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	return keeper.Start(p.self, environ(basicEnv, os.LookupEnv), keeper.Spec{
+		NATS: p.env.Config.NATS, NKey: p.env.Secrets.NATSNKey.Reveal(), Log: p.env.Config.Log, TTL: a.Lease,
+		Argv: argv, Dir: a.Dir, Env: botEnv(a, os.LookupEnv), KillGrace: a.KillGrace, MaxRuntime: a.MaxRuntime,
+		Memory: uint64(a.MemoryLimit) << 20, Handover: !p.env.Dev, Warm: warm,
+	})
+}
+
+func (p *processes) watch(k *keeper.Process) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.keepers[pid] = exited
+	p.keepers[k.PID] = k.Exited
 	go func() {
-		<-exited
+		<-k.Exited
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		delete(p.keepers, pid)
+		delete(p.keepers, k.PID)
 	}()
-	return nil
 }
 
 // Wait waits until the last keeper has ended, and with it what it had to report.

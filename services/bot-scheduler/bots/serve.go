@@ -22,6 +22,7 @@ import (
 	"github.com/trunkline/trunkline/pkg/auth"
 	"github.com/trunkline/trunkline/pkg/budget"
 	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/pkg/call"
 	"github.com/trunkline/trunkline/pkg/config"
 	"github.com/trunkline/trunkline/pkg/daily"
 	"github.com/trunkline/trunkline/pkg/timer"
@@ -39,7 +40,7 @@ func NewService(further map[string]Backend) app.Service {
 		Needs: bus.Needs{
 			Service: "bot-scheduler",
 			Events: []proto.Message{
-				&callv1.RoomReady{}, &callv1.DialinReady{}, &callv1.LegConnected{}, &callv1.LegSeen{}, &callv1.ParticipantJoined{},
+				&callv1.RoomReady{}, &callv1.DialinReady{}, &callv1.LegConnected{}, &callv1.LegSeen{}, &callv1.ParticipantJoined{}, &callv1.ParticipantLeft{},
 				&callv1.BotFailed{}, &callv1.DialFailed{}, &callv1.AttemptRequested{}, &callv1.TransferCompleted{}, &callv1.CallEnded{},
 			},
 			Timers:  true,
@@ -47,6 +48,7 @@ func NewService(further map[string]Backend) app.Service {
 			Speaks:  []string{slots.StopSubjects},
 		},
 		Secrets: []string{config.EnvDailyAPIKey, config.EnvTrunklineSecret},
+		Drains:  true,
 		Serve:   func(ctx context.Context, env *app.Env) error { return serve(ctx, env, further) },
 	}
 }
@@ -63,9 +65,12 @@ type Scheduler struct {
 	Slots   *slots.Slots
 
 	instance string // of this process
+	began    time.Time
 	backends map[string]Backend
+	remotes  *remotes      // the backends whose bots run elsewhere
 	patience time.Duration // how long it waits for its bots when it is told to stop
 	door     sync.RWMutex  // held to read while a bot is started, and locked when none is to be any more
+	shut     func()        // locks it, for good
 	origin   int           // where the dispatcher's next search for a slot begins
 	jobs     jetstream.KeyValue
 	ledger   *ledger
@@ -102,21 +107,29 @@ func serve(ctx context.Context, env *app.Env, further map[string]Backend) error 
 	if err != nil {
 		return fmt.Errorf("bucket %s: %w", jobsBucket.Bucket, err)
 	}
-	backends := map[string]Backend{"process": process}
-	maps.Copy(backends, further)
 	instance := uuid.NewString()
 	s := &Scheduler{
 		Config: env.Config, Secrets: env.Secrets, Bus: env.Bus, Timers: env.Timers, Log: env.Log,
 		Daily: client, Domain: app.Domain(client), Slots: store,
-		instance: instance, origin: origin(instance), backends: backends,
-		jobs: jobs, ledger: newLedger(slotMetrics(env)),
+		instance: instance, origin: origin(instance), backends: map[string]Backend{config.Process: process},
+		jobs: jobs, ledger: newLedger(slotMetrics(env)), began: time.Now(),
 	}
+	s.remotes, s.shut = newRemotes(ctx, s), sync.OnceFunc(s.door.Lock)
+	for _, name := range away {
+		s.backends[name] = s.remotes
+	}
+	maps.Copy(s.backends, further)
 	if !env.Dev {
 		s.patience = env.Config.Drain
 	}
 	for name, agent := range env.Config.Agents {
 		if s.backends[agent.Backend] == nil {
 			return fmt.Errorf("agents.%s.backend: there is no %q", name, agent.Backend)
+		}
+		if agent.Backend == config.PipecatCloud {
+			if err := env.Secrets.Require(config.EnvPipecatCloudKey, config.EnvPipecatCloudPrivateKey); err != nil {
+				return fmt.Errorf("agents.%s: %w", name, err)
+			}
 		}
 	}
 	// The dispatcher and the requests under way outlive the rest until the handlers have finished.
@@ -130,12 +143,16 @@ func serve(ctx context.Context, env *app.Env, further map[string]Backend) error 
 	background.Go(func() error { return s.dispatch(life) })
 
 	group, working := errgroup.WithContext(work)
-	group.Go(func() error { s.drain(ctx, working, env.Ready); stop(); return nil })
+	warm, cool := context.WithCancel(working)
+	group.Go(func() error { s.drain(ctx, working, env, cool); stop(); return nil })
+	group.Go(func() error { return process.keepWarm(warm) })
 	group.Go(func() error { return s.followJobs(working) })
 	group.Go(func() error { return s.followSlots(working) })
 	group.Go(func() error { return s.consume(working) })
 	group.Go(func() error {
-		return s.Timers.Run(working, map[string]timer.Handler{deadlineTimer: s.Deadline, forwardTimer: s.ForwardDoubt})
+		return s.Timers.Run(working, map[string]timer.Handler{
+			deadlineTimer: s.Deadline, forwardTimer: s.ForwardDoubt, lookTimer: s.LookIn, heartbeatTimer: s.HeartbeatMissed,
+		})
 	})
 	group.Go(func() error { return env.HTTP(working, "gateway", s.Config.Listen.Gateway, s.Gateway()) })
 	env.Ready.Yes()
@@ -144,7 +161,7 @@ func serve(ctx context.Context, env *app.Env, further map[string]Backend) error 
 	if failed := background.Wait(); err == nil {
 		err = failed
 	}
-	for _, b := range backends {
+	for _, b := range s.backends {
 		b.Close(context.WithoutCancel(ctx))
 	}
 	return err
@@ -156,13 +173,24 @@ func (s *Scheduler) consume(ctx context.Context) error {
 		bus.On(s.DialinReady, bus.Done(&callv1.ForwardStarted{})),
 		bus.On(s.LegConnected, bus.Done(&callv1.CallForwarded{})),
 		bus.On(s.LegSeen, bus.Done(&callv1.CallForwarded{})),
-		bus.On(s.ParticipantJoined),
+		bus.On(s.ParticipantJoined, bus.AfterEnd, bus.If(isBot)),
+		bus.On(s.ParticipantLeft, bus.AfterEnd, bus.If(isBot)),
 		bus.On(s.BotFailed, bus.AfterEnd, bus.Done(&callv1.BotExited{})),
 		bus.On(s.AttemptRequested),
 		bus.On(s.TransferCompleted),
 		bus.On(s.DialFailed),
 		bus.On(s.CallEnded, bus.AfterEnd),
 	)
+}
+
+// isBot spares the look at people who come and go.
+func isBot(m proto.Message) bool {
+	who, ok := m.(interface{ GetUserId() string })
+	if !ok {
+		return false
+	}
+	_, _, bot := call.ParseBot(who.GetUserId())
+	return bot
 }
 
 func slotMetrics(env *app.Env) *prometheus.GaugeVec {

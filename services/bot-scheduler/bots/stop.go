@@ -4,6 +4,7 @@ package bots
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/trunkline/trunkline/pkg/bus"
@@ -47,24 +48,8 @@ func (s *Scheduler) clearUp(ctx context.Context, c *call.State) error {
 		if a.Exited != nil || a.Room == nil || forPerson(a) {
 			continue
 		}
-		var stop slots.Stop
-		agent, err := s.agent(a.Agent)
-		lease := agent.Lease
-		if err != nil { // no longer configured
-			lease = 15 * time.Second
-		}
-		switch {
-		case a.Failed != nil:
-			stop.Reason = "given up"
-		case a != c.Current():
-			stop.Reason = "superseded"
-		case c.Failure() != nil && c.Ended == nil:
-			stop.Reason, stop.Linger = "the dial has failed", agent.Linger
-		case c.Ended != nil:
-			stop.Reason, stop.Linger = "the call is over", agent.Linger
-		case !c.WantsBot():
-			stop.Reason, stop.Linger = "the caller was handed over", agent.Linger
-		default:
+		stop := s.unwanted(c, a)
+		if stop == nil {
 			continue
 		}
 		if a.Starting == nil {
@@ -73,15 +58,68 @@ func (s *Scheduler) clearUp(ctx context.Context, c *call.State) error {
 			}
 			continue
 		}
-		found, err := s.Slots.Revoke(ctx, a.Starting.GetSlot(), c.ID, a.N, lease, stop)
+		seen, err := s.stop(ctx, c, a, *stop)
 		if err != nil {
 			return err
 		}
-		// A replica may not have heard yet of a slot that has just been taken.
-		unseen = unseen || !found && time.Since(a.StartingAt) < justTaken
+		unseen = unseen || !seen
+		if stop.Linger == 0 && c.Ended == nil {
+			if err := s.expel(ctx, c, a); err != nil { // Daily is away; meanwhile it is killed, or looked in on
+				s.Log.Warn("put a bot out", "call_id", c.ID, "attempt", a.N, "err", err)
+				unseen = true
+			}
+		}
 	}
 	if unseen {
 		return bus.RetryAfter(lookAgain, nil)
+	}
+	return nil
+}
+
+// stop has the attempt's bot stopped by whoever keeps it, or looks in on it. It is seen unless a replica may not have
+// heard yet of a slot that has just been taken.
+func (s *Scheduler) stop(ctx context.Context, c *call.State, a *call.Attempt, stop slots.Stop) (seen bool, err error) {
+	if elsewhere(a) {
+		return true, s.lookIn(ctx, c.ID, a.N, stop.Linger)
+	}
+	agent, err := s.agent(a.Agent)
+	lease := agent.Lease
+	if err != nil { // no longer configured
+		lease = 15 * time.Second
+	}
+	found, err := s.Slots.Revoke(ctx, a.Starting.GetSlot(), c.ID, a.N, lease, stop)
+	return found || time.Since(a.StartingAt) >= justTaken, err
+}
+
+// unwanted says how the attempt's bot is to be stopped, or nil while it is wanted.
+func (s *Scheduler) unwanted(c *call.State, a *call.Attempt) *slots.Stop {
+	linger := s.Config.Agents[a.Agent].Linger // none, if it is no longer configured
+	switch {
+	case a.Failed != nil:
+		return &slots.Stop{Reason: "given up"}
+	case a != c.Current():
+		return &slots.Stop{Reason: "superseded"}
+	case c.Failure() != nil && c.Ended == nil:
+		return &slots.Stop{Reason: "the dial has failed", Linger: linger}
+	case c.Ended != nil:
+		return &slots.Stop{Reason: "the call is over", Linger: linger}
+	case !c.WantsBot():
+		return &slots.Stop{Reason: "the caller was handed over", Linger: linger}
+	}
+	return nil
+}
+
+// expel puts the attempt's bot out of its room, for good. A process without its caller in the room is only stopped.
+func (s *Scheduler) expel(ctx context.Context, c *call.State, a *call.Attempt) error {
+	if !c.CallerIn() && !elsewhere(a) {
+		return nil
+	}
+	return s.eject(ctx, c.ID, a)
+}
+
+func (s *Scheduler) eject(ctx context.Context, callID string, a *call.Attempt) error {
+	if _, err := s.Daily.Eject(ctx, a.Room.GetRoom(), nil, []string{call.BotID(callID, a.N)}, true); err != nil {
+		return fmt.Errorf("put the bot out of its room: %w", err)
 	}
 	return nil
 }

@@ -7,15 +7,11 @@ package keeper
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"os/signal"
-	"runtime"
-	"slices"
 	"syscall"
 	"time"
 
@@ -25,14 +21,11 @@ import (
 	"github.com/trunkline/trunkline/pkg/app"
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/config"
-	"github.com/trunkline/trunkline/pkg/guard"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 	"github.com/trunkline/trunkline/services/bot-scheduler/slots"
 )
 
 const (
-	askedBy = "TRUNKLINE_KEEPER" // set for a process that is to be a keeper
-
 	// killMargin is how long before its lease runs out a bot is killed. The time for the kill to work is part of it.
 	killMargin = time.Second
 	// reportFor is how long a bot's exit is tried to be reported. After that bot-scheduler finds the lease run out.
@@ -48,79 +41,13 @@ const (
 	pongTimeout = 500 * time.Millisecond
 
 	toldToStop = "the keeper was told to stop"
+	tooLong    = "its max_runtime is over"
 )
-
-// Spec is what a keeper is started with, on its standard input: it holds secrets.
-type Spec struct {
-	NATS      config.NATS     `json:"nats"`
-	NKey      string          `json:"nkey"`
-	Log       config.Log      `json:"log"`
-	Lease     slots.Lease     `json:"lease"` // as the scheduler has taken it
-	TTL       time.Duration   `json:"ttl"`   // of the renewals
-	Argv      []string        `json:"argv"`
-	Dir       string          `json:"dir"`
-	Env       []string        `json:"env"`
-	Job       json.RawMessage `json:"job"` // for the bot's standard input
-	KillGrace time.Duration   `json:"kill_grace"`
-	Cause     string          `json:"cause"` // the intent that led to this
-	// Handover is set where a call outlives its keeper: a bot that is ended with it does not end its call.
-	Handover bool `json:"handover"`
-}
-
-// Start starts a keeper, in an environment without secrets: the bot can read it. It lives on when this process dies. The channel is closed when it has exited.
-func Start(self string, env []string, spec Spec) (pid int, exited <-chan struct{}, err error) {
-	data, err := json.Marshal(spec)
-	if err != nil {
-		return 0, nil, err
-	}
-	r, w, err := os.Pipe() // the kernel holds what does not outgrow a pipe: no goroutine has to live for it
-	if err != nil {
-		return 0, nil, err
-	}
-	defer r.Close()
-	cmd := exec.Command(self) //nolint:noctx // it outlives us
-	cmd.Env = slices.Concat(env, guard.Env(), []string{askedBy + "=1"})
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = r, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // out of reach of a terminal's Ctrl-C
-	if err := cmd.Start(); err != nil {
-		w.Close()
-		return 0, nil, fmt.Errorf("start keeper: %w", err)
-	}
-	go func() {
-		defer w.Close()
-		_, _ = w.Write(data) // a keeper that dies of it is seen by its exit
-	}()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = cmd.Wait() // its exit says nothing that the bus does not say better
-	}()
-	return cmd.Process.Pid, done, nil
-}
-
-// RunIfAsked makes this process a keeper and exits, if it was started as one. It must be the first thing in main.
-func RunIfAsked() {
-	if os.Getenv(askedBy) == "" {
-		return
-	}
-	// The bot is tied to the thread that starts it (PR_SET_PDEATHSIG): that must be one that lives as long as we do.
-	runtime.LockOSThread()
-	var spec Spec
-	if err := json.NewDecoder(os.Stdin).Decode(&spec); err != nil {
-		fmt.Fprintln(os.Stderr, "keeper:", err)
-		os.Exit(1)
-	}
-	log := app.NewLog(os.Stderr, spec.Log).With("service", "keeper", "call_id", spec.Lease.Holder.CallID, "attempt", spec.Lease.Holder.Attempt)
-	if err := run(spec, log); err != nil {
-		log.Error("keeper", "err", err)
-		os.Exit(1)
-	}
-	os.Exit(0)
-}
 
 // keeper keeps one bot.
 type keeper struct {
 	spec  Spec
+	order Order
 	log   *slog.Logger
 	nc    *nats.Conn
 	bus   *bus.Bus
@@ -134,8 +61,13 @@ type keeper struct {
 	stopped string // why the bot was told to go
 }
 
-func run(spec Spec, log *slog.Logger) error {
-	began := time.Now()
+// visitor is who has started the keeper.
+type visitor struct {
+	order func() (Order, error)
+	ready func() // told once, when a warm bot can take its order
+}
+
+func run(spec Spec, who visitor, log *slog.Logger) error {
 	terminate := make(chan os.Signal, 1)
 	signal.Notify(terminate, syscall.SIGTERM)
 	signal.Ignore(os.Interrupt, syscall.SIGHUP)
@@ -154,25 +86,57 @@ func run(spec Spec, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	k := &keeper{spec: spec, log: log, nc: nc, bus: bus.New("bot-scheduler", js, log, nil), lease: spec.Lease, until: began.Add(spec.Lease.TTL)}
-	k.lease.TTL = spec.TTL
-	told := make(chan *nats.Msg, 1)
-	if _, err := nc.ChanSubscribe(slots.StopSubject(k.lease.Holder.CallID, k.lease.Holder.Attempt), told); err != nil {
+	k := &keeper{spec: spec, log: log, nc: nc}
+	if spec.Warm {
+		k.order, err = k.await(who, terminate)
+	} else {
+		k.order, err = who.order()
+	}
+	if errors.Is(err, errUnused) {
+		return nil
+	}
+	if err != nil {
+		log.Error("keeper", "err", err)
 		return err
 	}
-	if err := k.takeOver(js); err != nil {
+	holder := k.order.Lease.Holder
+	k.log = log.With("call_id", holder.CallID, "attempt", holder.Attempt)
+	k.bus = bus.New("bot-scheduler", js, k.log, nil)
+	k.lease, k.until = k.order.Lease, time.Now().Add(k.order.Lease.TTL)
+	k.lease.TTL = spec.TTL
+	if err := k.serve(js, terminate); err != nil {
+		k.log.Error("keeper", "err", err)
+		return err
+	}
+	return nil
+}
+
+// serve takes the slot over and keeps the bot.
+func (k *keeper) serve(js jetstream.JetStream, terminate <-chan os.Signal) error {
+	told := make(chan *nats.Msg, 1)
+	_, err := k.nc.ChanSubscribe(slots.StopSubject(k.lease.Holder.CallID, k.lease.Holder.Attempt), told)
+	if err == nil {
+		err = k.takeOver(js)
+	}
+	if err != nil {
+		if k.bot != nil {
+			k.bot.end()
+		}
 		return fmt.Errorf("the bot is not started: %w", err)
 	}
 	return k.keep(told, terminate)
 }
 
-// keep starts the bot and watches over it until it is gone. It never waits for NATS: a client that looks for a server does
-// not heed a deadline, and the bot must be gone before its lease is.
+// keep starts the bot, or gives the warm one its job, and watches over it until it is gone. It never waits for NATS: a
+// client that looks for a server does not heed a deadline, and the bot must be gone before its lease is.
 func (k *keeper) keep(told <-chan *nats.Msg, terminate <-chan os.Signal) error {
-	var err error
-	if k.bot, err = startBot(k.spec); err != nil {
-		return k.report(-1, "not started: "+err.Error())
+	if k.bot == nil {
+		var err error
+		if k.bot, err = startBot(k.spec); err != nil {
+			return k.report(-1, "not started: "+err.Error())
+		}
 	}
+	k.bot.give(k.order.Job)
 	started := make(chan struct{})
 	go func() {
 		defer close(started)
@@ -187,6 +151,10 @@ func (k *keeper) keep(told <-chan *nats.Msg, terminate <-chan os.Signal) error {
 	}
 	renewal := time.NewTimer(k.spec.TTL / renewals)
 	defer renewal.Stop()
+	var over <-chan time.Time
+	if k.spec.MaxRuntime > 0 {
+		over = time.After(k.spec.MaxRuntime)
+	}
 	for {
 		last := time.NewTimer(time.Until(k.until) - killMargin)
 		select {
@@ -196,7 +164,7 @@ func (k *keeper) keep(told <-chan *nats.Msg, terminate <-chan os.Signal) error {
 				<-checks
 			}
 			status, reason := k.bot.result(k.stopped)
-			if status == 0 && k.stopped == toldToStop && k.spec.Handover {
+			if status == 0 && (k.stopped == toldToStop && k.spec.Handover || k.stopped == tooLong) {
 				status = -1 // so that another takes its place
 			}
 			return k.report(status, reason)
@@ -210,6 +178,8 @@ func (k *keeper) keep(told <-chan *nats.Msg, terminate <-chan os.Signal) error {
 			if another {
 				check()
 			}
+		case <-over:
+			k.stop(slots.Stop{Reason: tooLong})
 		case <-terminate:
 			k.stop(slots.Stop{Reason: toldToStop})
 		case <-last.C:
@@ -252,9 +222,9 @@ func (k *keeper) publishStarted() {
 	if err != nil {
 		host = "unknown"
 	}
-	ctx, cancel := context.WithTimeout(bus.WithCause(context.Background(), k.spec.Cause), callTimeout)
+	ctx, cancel := context.WithTimeout(bus.WithCause(context.Background(), k.order.Cause), callTimeout)
 	defer cancel()
-	holder := k.spec.Lease.Holder
+	holder := k.order.Lease.Holder
 	started := &callv1.BotStarted{Attempt: holder.Attempt, Handle: fmt.Sprintf("%s/%d", host, k.bot.cmd.Process.Pid)}
 	if _, err := k.bus.Publish(ctx, holder.CallID, started); err != nil {
 		k.log.Warn("report the start", "err", err) // told for the record alone: nothing waits for it
@@ -263,7 +233,7 @@ func (k *keeper) publishStarted() {
 
 // report tells that the bot is gone, and then gives the slot back.
 func (k *keeper) report(status int, reason string) error {
-	ctx, cancel := context.WithTimeout(bus.WithCause(context.Background(), k.spec.Cause), reportFor)
+	ctx, cancel := context.WithTimeout(bus.WithCause(context.Background(), k.order.Cause), reportFor)
 	defer cancel()
 	exited := &callv1.BotExited{Attempt: k.lease.Holder.Attempt, Status: int32(status), Reason: reason}
 	for {

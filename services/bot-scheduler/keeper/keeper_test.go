@@ -44,14 +44,14 @@ func TestABotOutlivesASilentServerAndNotItsLease(t *testing.T) {
 	}
 	alive := filepath.Join(t.TempDir(), "alive")
 	spec := Spec{
-		NATS: config.NATS{URL: "nats://" + doors[0].addr() + ",nats://" + doors[1].addr()}, Lease: *lease, TTL: ttl,
+		NATS: config.NATS{URL: "nats://" + doors[0].addr() + ",nats://" + doors[1].addr()}, TTL: ttl,
 		Argv: []string{"sh", "-c", `while :; do touch "$0"; sleep 0.05; done`, alive}, Env: []string{"PATH=" + os.Getenv("PATH")},
-		KillGrace: time.Second, Cause: "test",
+		KillGrace: time.Second,
 	}
 	ran := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // the bot is tied to the thread that starts it
-		ran <- run(spec, slog.New(slog.NewTextHandler(t.Output(), nil)))
+		ran <- run(spec, visitor{order: func() (Order, error) { return Order{Lease: *lease, Cause: "test"}, nil }}, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	}()
 	seen := func() time.Time {
 		info, err := os.Stat(alive)

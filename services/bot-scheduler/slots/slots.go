@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,6 +35,8 @@ var ErrTaken = errors.New("the slot is taken")
 type Holder struct {
 	CallID  string `json:"call_id"`
 	Attempt uint32 `json:"attempt"`
+	// Backend is set where nobody renews the lease: the slot is held until the bot is proved to be gone.
+	Backend string `json:"backend,omitempty"`
 	// Stop, once set, tells the keeper to stop the bot. It goes on renewing the lease until the bot is gone.
 	Stop *Stop `json:"stop,omitempty"`
 }
@@ -53,7 +56,7 @@ type Stop struct {
 type Lease struct {
 	Key      string        `json:"key"`
 	Revision uint64        `json:"revision"`
-	TTL      time.Duration `json:"ttl"` // of the next renewal, whole seconds
+	TTL      time.Duration `json:"ttl"` // of the next renewal, whole seconds; 0: until it is given back
 	Holder   Holder        `json:"holder"`
 }
 
@@ -77,6 +80,12 @@ func Key(agent string, i int) string { return fmt.Sprintf("%s.%d", agent, i) }
 
 // Agent is whose slot a key is.
 func Agent(key string) string { return key[:max(strings.LastIndexByte(key, '.'), 0)] }
+
+// Number is which of its agent's slots a key is, from 0.
+func Number(key string) int {
+	n, _ := strconv.Atoi(key[strings.LastIndexByte(key, '.')+1:]) // it is ours
+	return n
+}
 
 // Take leases a slot for the time given. Whoever renews it decides for how long from then on.
 func (s *Slots) Take(ctx context.Context, key string, holder Holder, first time.Duration) (*Lease, error) {
@@ -106,10 +115,13 @@ func (s *Slots) Renew(ctx context.Context, l *Lease) error {
 	}
 	// kv.Update would drop the time to live.
 	subject := "$KV." + Bucket.Bucket + "." + l.Key
+	options := []jetstream.PublishOpt{jetstream.WithExpectLastSequencePerSubject(l.Revision)}
+	if l.TTL > 0 {
+		options = append(options, jetstream.WithMsgTTL(l.TTL))
+	}
 	var ack *jetstream.PubAck
 	err = bus.Answered(ctx, func() (err error) {
-		ack, err = s.JS.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: data},
-			jetstream.WithMsgTTL(l.TTL), jetstream.WithExpectLastSequencePerSubject(l.Revision))
+		ack, err = s.JS.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: data}, options...)
 		return err
 	})
 	var api *jetstream.APIError
@@ -134,6 +146,20 @@ func (s *Slots) Release(ctx context.Context, l *Lease) error {
 		return fmt.Errorf("release slot %s: %w", l.Key, err)
 	}
 	return nil
+}
+
+// Free gives back a slot that is held without a keeper, by whoever has the proof that its bot is gone. One that is not
+// seen to be the holder's is left alone, and not found.
+func (s *Slots) Free(ctx context.Context, key string, holder Holder) (found bool, err error) {
+	for {
+		l, err := s.Look(ctx, key)
+		if err != nil || l == nil || !l.Holder.Same(holder) {
+			return false, err
+		}
+		if err := s.Release(ctx, l); !errors.Is(err, ErrLost) {
+			return true, err
+		}
+	}
 }
 
 // Look gives the lease on a slot as it is now, or nil.

@@ -28,6 +28,9 @@ func Main(ctx context.Context, stdin io.Reader, args []string) int {
 	if err != nil {
 		return 2
 	}
+	if os.Getenv("TRUNKLINE_WARM") != "" { // the job comes later
+		fmt.Println(`{"ready":true}`)
+	}
 	j, err := readJob(stdin)
 	if err != nil {
 		say("%v", err)

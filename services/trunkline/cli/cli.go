@@ -32,7 +32,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.AddCommand(
 		devCommand(), demoCommand(), serveCommand(), setupCommand(), simCommand(), callCommand(), callsCommand(), policyCommand(),
-		transferCommand(), transfersCommand(), targetsCommand(), keysCommand(), dlqCommand(), benchCommand(), natsCommand(), healthCommand(), superviseCommand(),
+		transferCommand(), transfersCommand(), targetsCommand(), keysCommand(), dlqCommand(), drainCommand(), benchCommand(), natsCommand(), healthCommand(), superviseCommand(),
 	)
 	return root
 }

@@ -30,8 +30,12 @@ func devCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			given, err := config.LoadSecrets(os.Getenv)
+			if err != nil {
+				return err
+			}
 			s, err := stack.Start(cmd.Context(), stack.Options{
-				Dir: dir, Config: cfg, Ports: stack.Ports{NATS: 4222, Sim: simPort}, UnsignedWebhooks: unsigned,
+				Dir: dir, Config: cfg, Given: given, Ports: stack.Ports{NATS: 4222, Sim: simPort}, UnsignedWebhooks: unsigned,
 				Sim: stack.DevPhones, Log: app.NewLog(cmd.ErrOrStderr(), cfg.Log),
 			})
 			if err != nil {

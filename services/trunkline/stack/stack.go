@@ -45,6 +45,8 @@ type Options struct {
 	NoDomainWebhook bool
 	// UnsignedWebhooks lets webhooks in that nobody signed.
 	UnsignedWebhooks bool
+	// Given are secrets that others have given us. The rest is made up.
+	Given config.Secrets
 	// Services are those that run; nil is all.
 	Services []app.Service
 }
@@ -90,6 +92,7 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 		return nil, errors.Join(err, b.stop())
 	}
 	s.Secrets = newSecrets()
+	s.Secrets.PipecatCloudKey, s.Secrets.PipecatCloudPrivateKey = o.Given.PipecatCloudKey, o.Given.PipecatCloudPrivateKey
 	s.Sim = s.newSim(o)
 
 	nc, err := app.Connect(s.Config, config.Secrets{}, "setup", o.Log, func(error) {})
