@@ -19,7 +19,9 @@ def _connect(url: str, timeout: float) -> tuple[http.client.HTTPConnection, str]
     parts = urlsplit(url)
     host = parts.hostname or ""
     if host == "daily.co" or host.endswith(".daily.co"):
-        raise Refused(f"{url} is Daily's: this is a stand-in for daily-python, for rooms of Trunkline's simulator alone")
+        raise Refused(
+            f"{url} is Daily's: this is a stand-in for daily-python, for rooms of Trunkline's simulator alone"
+        )
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     return kind(host, parts.port, timeout=timeout), parts.path.rstrip("/")
 
