@@ -237,11 +237,12 @@ class Call:
         self,
         targets: Sequence[str | Target] = (),
         *,
+        name: str = "transfer_call",
         mode: str = "cold",
         announcement: str = "One moment please, I am connecting you.",
     ) -> tools.Tool:
         """The function `transfer_call(target, summary)` for an LLM. `targets` are shown to it; Trunkline decides."""
-        return tools.transfer_tool(self, targets, mode, announcement)
+        return tools.transfer_tool(self, targets, name, mode, announcement)
 
     def end_call_tool(self, goodbye: str = "") -> tools.Tool:
         """The function `end_call(reason)` for an LLM. The call ends when all has been said, at last the goodbye."""

@@ -19,7 +19,7 @@ QUIET = FunctionCallResultProperties(run_llm=False)
 ELSEWHERE = {"status": "failed", "reason": "the caller is talking with somebody else"}
 
 
-def transfer_tool(call: "Call", targets: Sequence[str | Target], mode: str, announcement: str) -> Tool:
+def transfer_tool(call: "Call", targets: Sequence[str | Target], name: str, mode: str, announcement: str) -> Tool:
     async def transfer_call(params: FunctionCallParams, target: str, summary: str) -> None:
         if call.silent:
             await params.result_callback(ELSEWHERE)
@@ -35,6 +35,7 @@ def transfer_tool(call: "Call", targets: Sequence[str | Target], mode: str, anno
         result: dict[str, Any] = {"status": "accepted", "target": transfer.target or target}
         await params.result_callback(result, properties=QUIET if announcement else None)
 
+    transfer_call.__name__ = name
     transfer_call.__doc__ = f"""Transfer the caller to a person.
 
     The caller is told, the person is called, and you are told if nobody could be had.{_choice(targets)}
@@ -57,8 +58,7 @@ def end_call_tool(call: "Call", goodbye: str) -> Tool:
         if call.silent:
             await params.result_callback(ELSEWHERE)
             return
-        await call.say(goodbye)
-        await call.flush()
+        await (call.say(goodbye) if goodbye else call.flush())
         await params.result_callback({"status": "ended"}, properties=QUIET)
         await call.hang_up(reason)
 
