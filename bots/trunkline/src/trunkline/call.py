@@ -134,7 +134,7 @@ class Call:
         """
         if self.job is None or self._claims_inside:
             return True
-        return await self._claim()
+        return await self._claim(self._session_id)
 
     def attach(
         self,
@@ -302,12 +302,10 @@ class Call:
             if not e.gone:
                 logger.warning("Trunkline was not told of the end: {}", e)
 
-    async def _claim(self) -> bool:
+    async def _claim(self, session_id: str) -> bool:
         assert self.job is not None
         try:
-            await post_patiently(
-                f"{self.job.url}/claim", self.job.token, {"session_id": self._session_id}, CLAIM_PATIENCE
-            )
+            await post_patiently(f"{self.job.url}/claim", self.job.token, {"session_id": session_id}, CLAIM_PATIENCE)
         except GatewayError as e:
             if not e.gone:
                 raise
@@ -374,12 +372,14 @@ class Call:
 
     async def _on_joined(self, _: Any, data: Mapping[str, Any]) -> None:
         self._joined = True
-        self.event("bot.joined", sessionId=data.get("participants", {}).get("local", {}).get("id", ""))
+        me = data.get("participants", {}).get("local", {}).get("id", "")
+        self.event("bot.joined", sessionId=me)
         if self.bridge and self._voice is not None:
             await self._voice.fall_silent()
         if self._claims_inside:
             try:
-                await self._claim()
+                # Trunkline may have heard from Daily already that this participant is the bot.
+                await self._claim(me or self._session_id)
             except GatewayError as e:
                 await self._fail(f"claim: {e}")
 
