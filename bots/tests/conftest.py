@@ -101,14 +101,18 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.fixture(scope="session")
-def sim_url(sim_binary: Path) -> Iterator[str]:
+def sim_url(sim_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A simulator by itself, with the key that it has when nobody gives it another."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{s.getsockname()[1]}"
-    process = subprocess.Popen([sim_binary], env={"DAILY_SIM_LISTEN": address}, stderr=subprocess.DEVNULL)
+    config = tmp_path_factory.mktemp("sim") / "sim.yaml"
+    number = {"number": "+14155550100", "webhook_url": f"http://{address}/nowhere"}
+    config.write_text(json.dumps({"public_url": f"http://{address}", "numbers": [number]}))
+    env = {"DAILY_SIM_LISTEN": address, "DAILY_SIM_CONFIG": str(config)}
+    process = subprocess.Popen([sim_binary], env=env, stderr=subprocess.DEVNULL)
     try:
-        while subprocess.run([sim_binary, "health"], env={"DAILY_SIM_LISTEN": address}, capture_output=True).returncode:
+        while subprocess.run([sim_binary, "health"], env=env, capture_output=True).returncode:
             assert process.poll() is None, "the simulator has ended"
         yield f"http://{address}"
     finally:
