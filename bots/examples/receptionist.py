@@ -25,7 +25,7 @@ GREETING = "Hello, this is the shop. How can I help you?"
 def script(heard: str) -> str | tuple[str, dict] | None:
     """What the receptionist says to what it hears, where there is no LLM."""
     heard = heard.lower()
-    if "transfer" in heard and ("failed" in heard or "cancelled" in heard):
+    if "failed" in heard or "cancelled" in heard:
         return "I am sorry, nobody can come to the phone. Can I help you instead?"
     if "complain" in heard:
         return "transfer_to_supervisor", {"target": "supervisor", "summary": "The caller wants to complain."}

@@ -17,9 +17,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+# The examples are imported by tests as well; in the simulator they need no keys.
+os.environ["SCRIPTED"] = "1"
 REPO = Path(__file__).resolve().parents[2]
 BOTS = Path(__file__).parent / "bots"
 EXAMPLES = REPO / "bots" / "examples"
+sys.path.append(str(EXAMPLES))
 PATIENCE = 60  # seconds, on a machine that is busy
 
 Json = dict[str, Any]
