@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A receptionist: answers, connects to people, and hangs up when all is said.
 
-Support is had cold: the caller is connected as soon as somebody answers. The supervisor is had warm: told first what it is
-about.
+Support is had cold: the caller is connected as soon as somebody answers. The supervisor is had warm: told first what it
+is about.
 """
 
 from pipecat.frames.frames import LLMRunFrame, TTSSpeakFrame

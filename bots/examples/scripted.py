@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Services that need no key, for a Daily simulator: they follow a script, and speak without a sound.
 
-What is said in the simulator comes as Daily's transcriptions; what the voice says is said there as text, in the time that
-it would take.
+What is said in the simulator comes as Daily's transcriptions; what the voice says is said there as text, in the time
+that it would take.
 """
 
 import uuid

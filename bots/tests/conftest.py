@@ -92,7 +92,7 @@ class Sim:
 async def eventually(find: Callable[[], Any], patience: float = PATIENCE) -> Any:
     """What `find` finds, asked again and again: for what tells nobody that it has happened."""
     async with asyncio.timeout(patience):
-        while not (found := await find()):
+        while not (found := await find()):  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.05)
         return found
 

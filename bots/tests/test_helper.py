@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the helper says to Trunkline and does on its word: real transport, simulated room, and a gateway that does as told."""
+"""What the helper tells Trunkline, and does on its word: a real transport, a simulated room, a gateway that obeys."""
 
 import asyncio
 import uuid
@@ -163,7 +163,7 @@ async def test_a_bot_that_cannot_join_has_failed(desk: Desk):
         await receptionist.bot(args)
 
     await desk.open(without_token)
-    with pytest.raises(BotFailed, match="join: .*forbidden"):
+    with pytest.raises(BotFailed, match=r"join: .*forbidden"):
         await desk.over()
 
 
@@ -265,7 +265,7 @@ async def test_when_the_target_says_so_the_bot_takes_its_leave(desk: Desk):
 
 
 async def brief(desk: Desk) -> str:
-    """Has the supervisor called, and the caller put on hold, as Trunkline does. The answer is the operator's session."""
+    """Has the supervisor called, and the caller put on hold, as Trunkline does, and gives her session."""
     await desk.say("I have a complaint.")
     await desk.gateway.told("ExecuteTransfer")
     assert "I will ask the supervisor." in await desk.said()

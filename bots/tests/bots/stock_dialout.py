@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A dial-out bot as Pipecat's examples have it: it dials when it has joined, five times at most, and waits for an answer."""
+"""A dial-out bot as Pipecat's examples have it: it dials when it has joined, and again after errors, five times."""
 
 from pipecat.frames.frames import TTSSpeakFrame
 from pipecat.pipeline.pipeline import Pipeline

@@ -6,6 +6,6 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "examples"))
 
-from scripted import ScriptedVoice  # noqa: E402
+from scripted import ScriptedVoice
 
 __all__ = ["ScriptedVoice"]

@@ -64,7 +64,7 @@ class _AudioSink:
         self._pace = _Pace(sample_rate)
 
     def write_frames(self, frame: bytes, completion: Callable[[int], None] | None = None) -> int:
-        """Takes the frames, and completes with their number when they have been played. Without a completion it waits."""
+        """Takes the frames, and completes with their number when they have been played; with no completion it waits."""
         frames = len(frame) // (SAMPLE * self.channels)
         done = self._pace.take(frames)
         if completion is None:

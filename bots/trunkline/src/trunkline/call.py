@@ -45,8 +45,8 @@ class BotFailed(Exception):
 class Call:
     """A call as its bot has it.
 
-    Without Trunkline it does nothing: a claim is granted, nothing is reported, a transfer is refused, and the end of the
-    call is the end of the pipeline.
+    Without Trunkline it does nothing: a claim is granted, nothing is reported, a transfer is refused, and the end of
+    the call is the end of the pipeline.
     """
 
     def __init__(self, job: Job | None, session_id: str | None = None, *, placed: bool = False) -> None:
@@ -129,8 +129,8 @@ class Call:
     async def claim(self) -> bool:
         """Whether the call is this bot's; if not, return from `bot()` at once.
 
-        A bot whose caller is, or will be, in the room without its asking claims when it has joined, because the claim says
-        that it is ready. For such a one this is True, and a refusal that comes later ends its pipeline.
+        A bot whose caller is, or will be, in the room without its asking claims when it has joined, because the claim
+        says that it is ready. For such a one this is True, and a refusal that comes later ends its pipeline.
         """
         if self.job is None or self._claims_inside:
             return True
@@ -253,8 +253,8 @@ class Call:
     async def run(self, runner: WorkerRunner) -> None:
         """Runs the pipeline, and reports the end, however it comes.
 
-        A pipeline that fails is a `BotFailed`: another bot shall take this one's place, as of one that is cancelled from
-        outside. One that finishes ends the call, unless the caller has been transferred.
+        A pipeline that fails is a `BotFailed`: another bot shall take this one's place, as of one that is cancelled
+        from outside. One that finishes ends the call, unless the caller has been transferred.
         """
         if self.job is None:
             await runner.run()
