@@ -20,7 +20,7 @@ from pipecat.transports.daily.transport import DailyParams
 from pipecat.workers.runner import WorkerRunner
 from test_stock import dialin
 
-from trunkline import BotFailed, Call
+from trunkline import BotFailed, Call, Transfer
 
 OPERATOR = "+14155550111"
 
@@ -278,12 +278,56 @@ async def brief(desk: Desk) -> str:
     return operator
 
 
+def with_briefing(brief: Any) -> Any:
+    """The receptionist, who briefs in a way of her own."""
+
+    async def bot(args: DailyRunnerArguments) -> None:
+        make = Call.from_runner_args
+
+        def mine(args: RunnerArguments) -> Call:
+            call = make(args)
+            call.on_briefing(lambda transfer: brief(call, transfer))
+            return call
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Call, "from_runner_args", mine)
+            await receptionist.bot(args)
+
+    return bot
+
+
 async def test_in_a_warm_transfer_the_operator_hears_the_summary_and_the_caller_does_not(desk: Desk):
     await desk.answered()
     operator = await brief(desk)
     said = await desk.heard("The caller wants to complain.")
     assert said["heard_by"] == [operator]
     await desk.gateway.told("FinishBriefing", n=1, declined=False)
+
+
+async def test_a_caller_who_is_given_back_does_not_hear_the_rest_of_the_briefing(desk: Desk):
+    async def long_winded(call: Call, transfer: Transfer) -> bool:
+        await call.say("First of all, " + "this is a long story, " * 30)
+        await call.say("and that is all.")
+        return True
+
+    await desk.answered(with_briefing(long_winded))
+    await brief(desk)
+    await desk.heard("First of all")
+    await desk.gateway.move("FAILED", reason="declined")
+    await desk.heard("nobody can come to the phone")
+    assert not [text for text in await desk.said() if "and that is all" in text]
+
+
+async def test_a_bot_may_ask_the_operator_and_give_the_caller_back(desk: Desk):
+    async def declined(call: Call, transfer: Transfer) -> bool:
+        assert transfer.summary == "The caller wants to complain."
+        return False
+
+    await desk.answered(with_briefing(declined))
+    await brief(desk)
+    await desk.gateway.told("FinishBriefing", n=1, declined=True)
+    await desk.gateway.move("FAILED", reason="declined")
+    await desk.heard("nobody can come to the phone")
 
 
 async def test_a_bot_that_holds_the_room_is_silent_and_cannot_hang_up(desk: Desk):

@@ -13,7 +13,7 @@ from .voice import Voice
 Brief = Callable[[Transfer], Awaitable[bool]]
 Watch = Callable[[Transfer], Awaitable[None]]
 
-PAUSE = 1.0  # seconds between questions where the answer does not wait for news
+PAUSE = 2.0  # seconds between questions where the answer does not wait for news
 
 
 class Follower:
@@ -84,11 +84,11 @@ class Follower:
             State.FAILED: self._go_on,
             State.CANCELLED: self._go_on,
         }.get(transfer.state)
-        if act is None:
-            return
         if before is State.BRIEFING and transfer.state is not State.COMPLETED:
             await self._voice.stop_talking()  # the caller is back, and may not hear the rest
             await self._voice.deafen(False)
+        if act is None:
+            return
         self._acting = asyncio.create_task(self._guard(act(transfer)), name="trunkline-transfer")
 
     async def _guard(self, act: Awaitable[None]) -> None:
