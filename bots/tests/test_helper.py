@@ -10,10 +10,8 @@ import pytest
 import receptionist
 import trunkline.call
 from conftest import PATIENCE, Gateway, Json, Sim, eventually
-from pipecat.frames.frames import ErrorFrame
 from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.worker import PipelineWorker
-from pipecat.processors.frame_processor import FrameDirection
+from pipecat.pipeline.worker import PipelineWorker, ProcessorUnusablePolicy
 from pipecat.runner.types import DailyRunnerArguments, RunnerArguments
 from pipecat.runner.utils import create_transport
 from pipecat.transports.daily.transport import DailyParams
@@ -167,18 +165,21 @@ async def test_a_bot_that_cannot_join_has_failed(desk: Desk):
         await desk.over()
 
 
-def small(happening: Any) -> Any:
-    """A bot with nothing but a transport, to which something happens when it has joined."""
+def small(happening: Any, when: str) -> Any:
+    """A bot with nothing but a transport, to which something happens."""
 
     async def bot(args: DailyRunnerArguments) -> None:
         call = Call.from_runner_args(args)
         transport = await create_transport(args, {"daily": lambda: DailyParams(audio_out_enabled=True)})
-        worker = PipelineWorker(Pipeline([transport.input(), transport.output()]))
+        worker = PipelineWorker(
+            Pipeline([transport.input(), transport.output()]), processor_unusable_policy=ProcessorUnusablePolicy.CANCEL
+        )
         call.attach(transport, worker)
 
-        @worker.event_handler("on_pipeline_started")
-        async def on_pipeline_started(worker, frame):
+        async def happen(_: Any, __: Any) -> None:
             await happening(worker)
+
+        (worker if when == "on_pipeline_started" else transport).add_event_handler(when, happen)
 
         runner = WorkerRunner(handle_sigint=False)
         await runner.add_workers(worker)
@@ -187,13 +188,12 @@ def small(happening: Any) -> Any:
     return bot
 
 
-async def test_a_pipeline_with_a_fatal_error_has_failed(desk: Desk):
+@pytest.mark.parametrize("when", ["on_pipeline_started", "on_dialin_connected"])
+async def test_a_pipeline_that_cannot_do_its_job_has_failed(when: str, desk: Desk):
     async def fail(worker: PipelineWorker) -> None:
-        await worker.pipeline.processors[1].push_frame(
-            ErrorFrame(error="no credit", fatal=True), FrameDirection.UPSTREAM
-        )
+        await worker.pipeline.processors[1].push_error("no credit", force_treat_as_permanent=True)
 
-    await desk.open(small(fail))
+    await desk.open(small(fail, when))
     with pytest.raises(BotFailed, match="no credit"):
         await desk.over()
     assert (await desk.gateway.told("event", type="bot.failed"))["data"] == {"error": "no credit"}

@@ -71,6 +71,8 @@ class Call:
         self._end_asked = False
         self._reason = "bot_finished"
         self._failure = ""
+        self._finished = False
+        self._unusable: dict[str, str] = {}  # errors, by what Pipecat cancels for
 
     @classmethod
     def from_runner_args(cls, runner_args: RunnerArguments) -> "Call":
@@ -160,6 +162,7 @@ class Call:
         transport.add_event_handler("on_before_leave", self._on_before_leave)
         transport.add_event_handler("on_call_state_updated", self._on_call_state)
         worker.add_event_handler("on_pipeline_error", self._on_pipeline_error)
+        worker.add_event_handler("on_pipeline_finished", self._on_pipeline_finished)
         worker.add_event_handler("on_setup_timeout", self._on_setup_timeout)
         worker.add_event_handler("on_idle_timeout", self._on_idle_timeout)
         if voicemail is not None:
@@ -271,6 +274,9 @@ class Call:
             # Pipecat's runner does not let a cancellation through.
             if (me := asyncio.current_task()) is not None and me.cancelling():
                 self._failure, cancelled = self._failure or "cancelled from outside", True
+            elif self._worker is not None and not (self._finished or self._end_asked or self._over):
+                told = next(iter(self._unusable.values()), "the pipeline did not get ready")
+                self._failure = self._failure or told
         except BaseException as e:
             self._failure = self._failure or f"{type(e).__name__}: {e}"
             raise
@@ -404,8 +410,17 @@ class Call:
 
     async def _on_pipeline_error(self, _: Any, frame: Any) -> None:
         self.event("bot.error", text=str(getattr(frame, "error", frame)))
+        processor = getattr(frame, "processor", None)
         if getattr(frame, "fatal", False):
             self._failure = self._failure or str(frame.error)
+        elif processor is not None and not processor.is_usable:
+            self._unusable[f"{processor} can no longer do its job"] = str(frame.error)
+
+    async def _on_pipeline_finished(self, _: Any, frame: Any) -> None:
+        """Where the worker's policy is to cancel for want of a processor, the bot has failed."""
+        self._finished = True
+        if error := self._unusable.get(str(getattr(frame, "reason", ""))):
+            self._failure = self._failure or error
 
     async def _on_setup_timeout(self, _: Any) -> None:
         self._failure = self._failure or "the pipeline did not get ready"
