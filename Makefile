@@ -96,6 +96,10 @@ python: $(VENV)/.installed ## check what is in Python, and run Pipecat bots on a
 	cd bots && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy trunkline/src daily-standin/src
 	cd bots && $(VENV)/bin/pytest
 
+.PHONY: demo-pipecat
+demo-pipecat: build $(VENV)/.installed ## have Pipecat bots take and make a few calls, in the simulator, and show what is said
+	$(VENV)/bin/python bots/examples/demo.py $(TRUNKLINE)
+
 .PHONY: bench
 bench: build ## measure calls a second and delays; FORMAT=json, or PROFILE=dir for pprof files of whole calls alone
 	$(TRUNKLINE) bench -o $(FORMAT) $(if $(PROFILE),--profiles $(PROFILE))
