@@ -165,15 +165,13 @@ async def test_a_bot_that_cannot_join_has_failed(desk: Desk):
         await desk.over()
 
 
-def small(happening: Any, when: str) -> Any:
+def small(happening: Any, when: str, **more: Any) -> Any:
     """A bot with nothing but a transport, to which something happens."""
 
     async def bot(args: DailyRunnerArguments) -> None:
         call = Call.from_runner_args(args)
         transport = await create_transport(args, {"daily": lambda: DailyParams(audio_out_enabled=True)})
-        worker = PipelineWorker(
-            Pipeline([transport.input(), transport.output()]), processor_unusable_policy=ProcessorUnusablePolicy.CANCEL
-        )
+        worker = PipelineWorker(Pipeline([transport.input(), transport.output()]), **more)
         call.attach(transport, worker)
 
         async def happen(_: Any, __: Any) -> None:
@@ -193,7 +191,7 @@ async def test_a_pipeline_that_cannot_do_its_job_has_failed(when: str, desk: Des
     async def fail(worker: PipelineWorker) -> None:
         await worker.pipeline.processors[1].push_error("no credit", force_treat_as_permanent=True)
 
-    await desk.open(small(fail, when))
+    await desk.open(small(fail, when, processor_unusable_policy=ProcessorUnusablePolicy.CANCEL))
     with pytest.raises(BotFailed, match="no credit"):
         await desk.over()
     assert (await desk.gateway.told("event", type="bot.failed"))["data"] == {"error": "no credit"}
@@ -351,6 +349,21 @@ async def test_a_bot_that_is_only_to_hold_the_room_says_nothing(desk: Desk):
     await desk.some_heartbeats()
     assert await desk.said() == []
     assert not desk.bot.done()
+
+
+@pytest.mark.parametrize("bridge", [True, False])
+async def test_a_silent_bot_is_not_ended_for_having_nothing_to_do(bridge: bool, desk: Desk):
+    async def nothing(worker: PipelineWorker) -> None: ...
+
+    await desk.open(small(nothing, "on_pipeline_started", idle_timeout_secs=0.5), bridge=bridge)
+    await desk.sim.until("calls", desk.call["id"], "connected")
+    if bridge:
+        for _ in range(3):
+            await desk.some_heartbeats()
+        assert not desk.bot.done()
+    else:
+        await desk.over()
+        assert desk.gateway.asked[-1] == ("end", {"reason": "idle_timeout"})
 
 
 async def test_an_operators_transfer_is_announced_too(desk: Desk):

@@ -44,7 +44,7 @@ class Follower:
             while True:
                 before = self.latest
                 now = await self._look_patiently(before.revision if before else 0)
-                if now is None or (before is not None and now.revision <= before.revision):
+                if now is None or (before is not None and now.n == before.n and now.revision <= before.revision):
                     self._asked.clear()
                     try:
                         await asyncio.wait_for(self._asked.wait(), PAUSE)

@@ -45,7 +45,7 @@ def transfer_tool(call: "Call", targets: Sequence[str | Target], name: str, mode
         summary: What the person must know of the caller, in one or two sentences.
     """
     # An interruption must not undo half of a transfer.
-    return _with(transfer_call, tool_options(cancel_on_interruption=False, timeout_secs=15))
+    return _with(transfer_call, tool_options(cancel_on_interruption=False, timeout_secs=20))
 
 
 def end_call_tool(call: "Call", goodbye: str) -> Tool:

@@ -54,8 +54,9 @@ class Voice:
         await self.deafen(True)
         if publish := getattr(self._transport, "update_publishing", None):
             await publish({"microphone": {"isPublishing": False}})
-        if transcribe := getattr(self._transport, "update_transcription", None):
-            await transcribe([])
+        params = getattr(self._transport, "_params", None)
+        if getattr(params, "transcription_enabled", False):  # Daily's own, which no service of the pipeline mutes
+            await self._transport.stop_transcription()  # type: ignore[attr-defined]
         logger.info("the bot is silent")
 
     async def stay_awake(self) -> None:
