@@ -281,8 +281,10 @@ class Call:
             self._failure = self._failure or f"{type(e).__name__}: {e}"
             raise
         finally:
-            for task in self._tasks:
+            tasks = list(self._tasks)
+            for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self._report_end()
         if self._failure and not self._over and not cancelled:
             raise BotFailed(self._failure)
