@@ -81,6 +81,25 @@ FUZZTIME ?= 60s
 fuzz: ## fuzz what strangers send us and what people configure; FUZZTIME=60s each
 	for f in $(FUZZ); do go test -run '^$$' -fuzz "^$${f#*:}$$" -fuzztime $(FUZZTIME) ./$${f%:*} || exit 1; done
 
+# The virtual environment is made anew when what it holds changes.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := $(CURDIR)/.venv
+
+$(VENV)/.installed: bots/requirements.txt bots/trunkline/pyproject.toml bots/daily-standin/pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r bots/requirements.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e bots/trunkline -e bots/daily-standin
+	touch $@
+
+.PHONY: python
+python: $(VENV)/.installed ## check what is in Python, and run Pipecat bots on a whole Trunkline; wants Python 3.11
+	cd bots && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy trunkline/src daily-standin/src
+	cd bots && $(VENV)/bin/pytest
+
+.PHONY: demo-pipecat
+demo-pipecat: build $(VENV)/.installed ## have Pipecat bots take and make a few calls, in the simulator, and show what is said
+	$(VENV)/bin/python bots/examples/demo.py $(TRUNKLINE)
+
 .PHONY: bench
 bench: build ## measure calls a second and delays; FORMAT=json, or PROFILE=dir for pprof files of whole calls alone
 	$(TRUNKLINE) bench -o $(FORMAT) $(if $(PROFILE),--profiles $(PROFILE))
@@ -95,7 +114,7 @@ containers: ## kill, freeze, cut off and roll the containers of all parts while 
 
 .PHONY: clean
 clean: ## delete what was built
-	rm -rf $(BIN) .trunkline
+	rm -rf $(BIN) .trunkline $(VENV)
 
 # Tools are installed once for each pinned version; the version is in the name of a marker.
 $(BIN)/buf-$(BUF):

@@ -274,25 +274,32 @@ func TestUnknownEndpointIs404InJSON(t *testing.T) {
 }
 
 func TestPublicURLIsTheBaseOfRoomURLs(t *testing.T) {
-	cfg := sim.Defaults()
-	cfg.PublicURL = "https://phones.example/rooms/"
-	s := sim.New(cfg)
-	r, err := http.NewRequest("POST", "/v1/rooms", strings.NewReader(`{"name":"r"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+cfg.APIKey)
-	answer := serve(s, r)
-	var room object
-	if err := json.Unmarshal(answer.Body.Bytes(), &room); err != nil || room["url"] != "https://phones.example/rooms/r" {
-		t.Fatalf("room %s %v", answer.Body, err)
-	}
-	r, err = http.NewRequest("POST", "/rooms/nobody/join", strings.NewReader(`{}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if answer := serve(s, r); answer.Code != 404 || !strings.Contains(answer.Body.String(), "room nobody not found") {
-		t.Fatalf("join: %d %s", answer.Code, answer.Body)
+	for phrase, c := range map[string]struct{ public, url, path string }{
+		"with a path":    {"https://phones.example/rooms/", "https://phones.example/rooms/r", "/rooms"},
+		"without a path": {"https://phones.example", "https://phones.example/r", ""},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			cfg := sim.Defaults()
+			cfg.PublicURL = c.public
+			s := sim.New(cfg)
+			r, err := http.NewRequest("POST", "/v1/rooms", strings.NewReader(`{"name":"r"}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Authorization", "Bearer "+cfg.APIKey)
+			answer := serve(s, r)
+			var room object
+			if err := json.Unmarshal(answer.Body.Bytes(), &room); err != nil || room["url"] != c.url {
+				t.Fatalf("room %s %v", answer.Body, err)
+			}
+			r, err = http.NewRequest("POST", c.path+"/nobody/join", strings.NewReader(`{}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if answer := serve(s, r); answer.Code != 404 || !strings.Contains(answer.Body.String(), "room nobody not found") {
+				t.Fatalf("join: %d %s", answer.Code, answer.Body)
+			}
+		})
 	}
 }
 

@@ -49,6 +49,14 @@ func (s *Sim) routes() *http.ServeMux {
 	mux.Handle("DELETE /v1/rooms/{name}", s.rest(classDelete, s.deleteRoom))
 	mux.Handle("POST /v1/rooms/{name}/dialOut/start", s.rest(classDial, s.startDialOut))
 	mux.Handle("POST /v1/rooms/{name}/sipCallTransfer", s.rest(s.cfg.Transfers.Budget, s.sipCallTransfer))
+	mux.Handle(s.joinPath()+"/{room}/", s.roomRoutes())
+	s.control(mux)
+	return mux
+}
+
+// roomRoutes serves what lies below a room's URL, on a mux of its own: a room at the root would be in the way of /v1/ and /sim/.
+func (s *Sim) roomRoutes() http.Handler {
+	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+s.joinPath()+"/{room}/join", s.join)
 	for path, handle := range map[string]plainHandler{
 		"dialout/start":       s.joinedDial,
@@ -60,7 +68,6 @@ func (s *Sim) routes() *http.ServeMux {
 	} {
 		mux.HandleFunc("POST "+s.joinPath()+"/{room}/"+path, plain(handle))
 	}
-	s.control(mux)
 	return mux
 }
 

@@ -22,7 +22,7 @@ const simPort = 7700
 
 func devCommand() *cobra.Command {
 	var path, dir string
-	var unsigned bool
+	var unsigned, free bool
 	cmd := &cobra.Command{
 		Use: "dev", Short: "Run everything in this process, with NATS and the Daily simulator, until Ctrl-C", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -34,8 +34,13 @@ func devCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			ports := stack.Ports{NATS: 4222, Sim: simPort}
+			if free {
+				stack.FreePorts(cfg)
+				ports = stack.Ports{}
+			}
 			s, err := stack.Start(cmd.Context(), stack.Options{
-				Dir: dir, Config: cfg, Given: given, Ports: stack.Ports{NATS: 4222, Sim: simPort}, UnsignedWebhooks: unsigned,
+				Dir: dir, Config: cfg, Given: given, Ports: ports, UnsignedWebhooks: unsigned,
 				Sim: stack.DevPhones, Log: app.NewLog(cmd.ErrOrStderr(), cfg.Log),
 			})
 			if err != nil {
@@ -54,6 +59,7 @@ func devCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&path, "config", "c", "", "configuration file; without one, simulated bots answer")
 	cmd.Flags().StringVar(&dir, "dir", devDir, "where NATS keeps its files, and the API key is left")
+	cmd.Flags().BoolVar(&free, "free-ports", false, "listen on whatever ports are free, and say which")
 	cmd.Flags().BoolVar(&unsigned, "unsigned-webhooks", false, "take webhooks that nobody signed")
 	return cmd
 }

@@ -213,7 +213,7 @@ func (s *Stack) listen(ctx context.Context, o Options) (map[string]net.Listener,
 func (s *Stack) newSim(o Options) *sim.Sim {
 	cfg := sim.Defaults()
 	cfg.APIKey = s.Secrets.DailyAPIKey.Reveal()
-	cfg.PublicURL = s.URLs["sim"] + "/daily"
+	cfg.PublicURL = s.URLs["sim"] // without a path: Pipecat takes all of it for the name of a room
 	cfg.Numbers = []sim.Number{{
 		Number: "*", WebhookURL: s.URLs["ingress"] + s.Config.Ingress.DialinPaths[0], HMAC: s.Secrets.DailyPinlessHMAC[0].Reveal(),
 	}}
