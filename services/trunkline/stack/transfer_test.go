@@ -532,6 +532,7 @@ func TestATransferUnderDailysFaults(t *testing.T) {
 	}{
 		{"dials and answers 500", sim.Fault{Class: "dial", When: "after", Kind: "status", Status: 500, Times: 1}, "TransferCompleted.1"},
 		{"dials and is cut off", sim.Fault{Class: "dial", When: "after", Kind: "drop", Times: 1}, "TransferCompleted.1"},
+		{"dials and answers too late", sim.Fault{Class: "dial", When: "after", Kind: "slow", Delay: sim.Duration(5 * time.Second), Times: 1}, "TransferCompleted.1"},
 		{"does not dial and answers 429", sim.Fault{Class: "dial", Kind: "status", Status: 429, Times: 2}, "TransferCompleted.1"},
 		{"does not dial and answers 500", sim.Fault{Class: "dial", Kind: "status", Status: 500, Times: 1}, "TransferCompleted.1"},
 		{"dials nobody and answers 500", sim.Fault{Class: "dial", Kind: "status", Status: 500, Times: 2}, "TransferFailed.1"},
@@ -574,6 +575,27 @@ func TestATransferWithUnrulyWebhooks(t *testing.T) {
 		w.expect(phone, "TransferCompleted.1")
 		w.together(phone, "caller", "1.2")
 		w.hungUp(phone)
+	}
+}
+
+// Where Daily tells nothing at all, somebody who has answered is hung up on in the end, and the caller is back with the bot.
+func TestATransferWhoseWebhooksAreLost(t *testing.T) {
+	for _, mode := range []string{config.ModeCold, config.ModeWarm} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, bot(2), withTargets(target(), nil)...)
+			w.phones(map[string]sim.Behaviour{first: picksUp, second: ignores})
+			phone := w.talking(sim.CallSpec{})
+			if err := w.Sim.SetFaults(sim.Faults{Events: sim.WebhookFaults{Lose: 1}}); err != nil {
+				t.Fatal(err)
+			}
+			w.transfer(phone, mode)
+			w.expect(phone, "TransferFailed.1")
+			w.alone(2 * time.Second)
+			w.together(phone, "caller", "bot")
+			w.faults()
+			w.hungUp(phone)
+		})
 	}
 }
 
