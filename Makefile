@@ -43,7 +43,8 @@ test: ## run all tests with the race detector
 	@test -n "$$TRUNKLINE_COMPOSE" || echo "left out: the faults of containers and of a cluster; make containers runs them, and CI does"
 	go vet work
 	go test -race -p 2 -timeout 20m $$(go list work | grep -v $(WHOLE))
-	go test -race -p 1 -timeout 20m $$(go list work | grep $(WHOLE))
+	go test -race -p 1 -timeout 20m $$(go list work | grep $(WHOLE) | grep -v /kill$$)
+	go test -race -parallel 4 -timeout 20m ./services/trunkline/kill
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint-$(GOLANGCI) $(BIN)/buf-$(BUF) ## check style and the contract
