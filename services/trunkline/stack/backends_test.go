@@ -246,3 +246,21 @@ func TestACallWaitsWhereThereIsNoCapacity(t *testing.T) {
 		w.sound(phone)
 	})
 }
+
+// A bot that never comes is stopped where that can be done. Where it cannot, it is not waited for for ever.
+func TestABotElsewhereThatNeverComesIsStopped(t *testing.T) {
+	everywhere(t, map[int]string{1: "--never-join"}, func(t *testing.T, w *world, p place) {
+		phone := w.connected(w.place(sim.CallSpec{From: caller}))
+		if n := w.attempts(phone); n != 2 {
+			t.Errorf("%d attempts", n)
+		}
+		w.exitedAs(phone, 1)
+		if n := p.hall.Live(); p.agent.Backend == config.PipecatCloud && n != 1 {
+			t.Errorf("%d bots live", n)
+		}
+		if err := w.Sim.Hangup(phone.ID); err != nil {
+			t.Fatal(err)
+		}
+		w.sound(phone)
+	})
+}
