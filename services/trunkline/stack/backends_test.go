@@ -72,9 +72,9 @@ func everywhere(t *testing.T, flags map[int]string, try func(t *testing.T, w *wo
 				_, attempt, _ := call.ParseRoom(j.RoomURL[strings.LastIndexByte(j.RoomURL, '/')+1:])
 				return simbot.Main(ctx, bytes.NewReader(data), strings.Fields(flags[int(attempt)]))
 			}
-			try(t, start(t, p.agent, append(change, settlesWithin(2*time.Second), func(o *stack.Options) {
+			try(t, start(t, p.agent, append([]func(*stack.Options){settlesWithin(2 * time.Second), func(o *stack.Options) {
 				o.Given = config.Secrets{PipecatCloudKey: cloudtest.Key, PipecatCloudPrivateKey: cloudtest.PrivateKey}
-			})...), p)
+			}}, change...)...), p)
 		})
 	}
 }
@@ -151,7 +151,7 @@ func TestABotElsewhereThatDiesIsReplacedInItsRoom(t *testing.T) {
 }
 
 // A bot that stays when its call is over is stopped where that can be done, and put out everywhere. Its slot is held
-// until it is gone.
+// until it is gone, and as long as presence shows it although it is.
 func TestABotElsewhereThatStaysIsSentAway(t *testing.T) {
 	everywhere(t, map[int]string{1: "--outstay"}, func(t *testing.T, w *world, p place) {
 		phone := w.connected(w.place(sim.CallSpec{From: caller}))
@@ -163,7 +163,9 @@ func TestABotElsewhereThatStaysIsSentAway(t *testing.T) {
 			t.Errorf("%d bots live when the slot is free\n%s", n, w.told(phone))
 		}
 		w.sound(phone)
-	})
+	}, withSim(func(c *sim.Config) {
+		c.PresenceLagMin, c.PresenceLagMax = sim.Duration(2*time.Second), sim.Duration(2*time.Second)
+	}))
 }
 
 // Who wakes up when another has its place does not get near the caller.
@@ -239,6 +241,24 @@ func TestACallWaitsWhereThereIsNoCapacity(t *testing.T) {
 		}
 		if e := w.exitedAs(phone, 1); !strings.Contains(e.GetReason(), "no capacity yet") {
 			t.Error(e)
+		}
+		if err := w.Sim.Hangup(phone.ID); err != nil {
+			t.Fatal(err)
+		}
+		w.sound(phone)
+	})
+}
+
+// A bot that never comes is stopped where that can be done. Where it cannot, it is not waited for for ever.
+func TestABotElsewhereThatNeverComesIsStopped(t *testing.T) {
+	everywhere(t, map[int]string{1: "--never-join"}, func(t *testing.T, w *world, p place) {
+		phone := w.connected(w.place(sim.CallSpec{From: caller}))
+		if n := w.attempts(phone); n != 2 {
+			t.Errorf("%d attempts", n)
+		}
+		w.exitedAs(phone, 1)
+		if n := p.hall.Live(); p.agent.Backend == config.PipecatCloud && n != 1 {
+			t.Errorf("%d bots live", n)
 		}
 		if err := w.Sim.Hangup(phone.ID); err != nil {
 			t.Fatal(err)
