@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/trunkline/trunkline/pkg/app"
+	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/config"
 	"github.com/trunkline/trunkline/services/bot-scheduler/keeper"
 )
@@ -38,7 +39,7 @@ func newProcesses(env *app.Env) (*processes, error) {
 }
 
 // Start starts a keeper, which starts the bot.
-func (p *processes) Start(_ context.Context, s Start) error {
+func (p *processes) Start(ctx context.Context, s Start) error {
 	argv, err := s.Agent.Argv(config.CommandData{
 		CallID: s.Lease.Holder.CallID, Attempt: int(s.Lease.Holder.Attempt), Agent: s.Agent.Name, Self: p.self,
 	})
@@ -48,7 +49,7 @@ func (p *processes) Start(_ context.Context, s Start) error {
 	pid, exited, err := keeper.Start(p.self, environ(basicEnv, os.LookupEnv), keeper.Spec{
 		NATS: p.env.Config.NATS, NKey: p.env.Secrets.NATSNKey.Reveal(), Log: p.env.Config.Log, Lease: s.Lease, TTL: s.Agent.Lease,
 		Argv: argv, Dir: s.Agent.Dir, Env: botEnv(s.Agent, os.LookupEnv), Job: s.Job, KillGrace: s.Agent.KillGrace, Cause: s.Cause,
-		Handover: !p.env.Dev,
+		Trace: bus.TraceOf(ctx), Handover: !p.env.Dev,
 	})
 	if err != nil {
 		return err

@@ -63,8 +63,14 @@ type Spec struct {
 	Job       json.RawMessage `json:"job"` // for the bot's standard input
 	KillGrace time.Duration   `json:"kill_grace"`
 	Cause     string          `json:"cause"` // the intent that led to this
+	Trace     bus.Trace       `json:"trace,omitempty"`
 	// Handover is set where a call outlives its keeper: a bot that is ended with it does not end its call.
 	Handover bool `json:"handover"`
+}
+
+// context is what the keeper reports with.
+func (s Spec) context() context.Context {
+	return bus.WithTrace(bus.WithCause(context.Background(), s.Cause), s.Trace)
 }
 
 // Start starts a keeper, in an environment without secrets: the bot can read it. It lives on when this process dies. The channel is closed when it has exited.
@@ -252,7 +258,7 @@ func (k *keeper) publishStarted() {
 	if err != nil {
 		host = "unknown"
 	}
-	ctx, cancel := context.WithTimeout(bus.WithCause(context.Background(), k.spec.Cause), callTimeout)
+	ctx, cancel := context.WithTimeout(k.spec.context(), callTimeout)
 	defer cancel()
 	holder := k.spec.Lease.Holder
 	started := &callv1.BotStarted{Attempt: holder.Attempt, Handle: fmt.Sprintf("%s/%d", host, k.bot.cmd.Process.Pid)}
@@ -263,7 +269,7 @@ func (k *keeper) publishStarted() {
 
 // report tells that the bot is gone, and then gives the slot back.
 func (k *keeper) report(status int, reason string) error {
-	ctx, cancel := context.WithTimeout(bus.WithCause(context.Background(), k.spec.Cause), reportFor)
+	ctx, cancel := context.WithTimeout(k.spec.context(), reportFor)
 	defer cancel()
 	exited := &callv1.BotExited{Attempt: k.lease.Holder.Attempt, Status: int32(status), Reason: reason}
 	for {
