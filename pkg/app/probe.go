@@ -14,12 +14,17 @@ import (
 // check of a container.
 const healthCommand = "health"
 
-// Health asks the process that runs with this configuration whether its services can do their work. The address goes
-// before the file's listen.admin.
+// Health asks the process that runs with this configuration, as [HealthAt] does. The address goes before the file's
+// listen.admin.
 func Health(ctx context.Context, path, admin string) error {
 	cfg, err := config.Load(path)
 	if err != nil {
 		return err
 	}
-	return probe.Get(ctx, probe.URL(cmp.Or(admin, cfg.Listen.Admin))+"/readyz")
+	return HealthAt(ctx, cmp.Or(admin, cfg.Listen.Admin))
+}
+
+// HealthAt asks the process whose admin port this is whether its services can do their work.
+func HealthAt(ctx context.Context, admin string) error {
+	return probe.Get(ctx, probe.URL(admin)+"/readyz")
 }

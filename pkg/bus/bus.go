@@ -35,12 +35,12 @@ type Bus struct {
 
 	reader  reader
 	stories *stories
-	known   *lru.Cache[string, struct{}]
+	known   *lru.Cache[string, string] // calls that have begun, and in which trace, if that is known
 }
 
 // New gives a service its place on the bus.
 func New(service string, js jetstream.JetStream, log *slog.Logger, metrics *Metrics) *Bus {
-	return &Bus{Service: service, JS: js, Log: log, Metrics: metrics, reader: reader{nc: js.Conn()}, stories: newStories(), known: newCache[struct{}]()}
+	return &Bus{Service: service, JS: js, Log: log, Metrics: metrics, reader: reader{nc: js.Conn()}, stories: newStories(), known: newCache[string]()}
 }
 
 // Publish stores an event of a call, once for as long as the stream keeps it. It returns what is stored: the event, or,
@@ -194,12 +194,12 @@ func (b *Bus) Known(ctx context.Context, callID string) (bool, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	known, err := b.begun(ctx, callID)
+	known, trace, err := b.begun(ctx, callID)
 	if err != nil {
 		return false, fmt.Errorf("look for call %s: %w", callID, err)
 	}
 	if known {
-		b.known.Add(callID, struct{}{})
+		b.known.Add(callID, trace)
 	}
 	return known, nil
 }
@@ -215,20 +215,24 @@ func (b *Bus) first() proto.Message {
 // begun asks the nearest replica whether a call has come in, or was asked for, and, if that says no, the leader whether
 // there is anything of the call: by a write whose condition cannot hold, for the refusal names the last sequence of the
 // condition's subjects. The leader's own read could not be limited to the subjects that a service may read.
-func (b *Bus) begun(ctx context.Context, callID string) (bool, error) {
+func (b *Bus) begun(ctx context.Context, callID string) (known bool, trace string, err error) {
 	subject := Subject(callID, b.first())
-	if msg, err := b.reader.last(ctx, subject); err != nil || msg != nil {
-		return msg != nil, err
+	msg, err := b.reader.last(ctx, subject)
+	if err != nil {
+		return false, "", err
 	}
-	err := Answered(ctx, func() error {
+	if msg != nil {
+		return true, headerCarrier(msg.Header).Get(headerTrace), nil
+	}
+	err = Answered(ctx, func() error {
 		_, err := b.JS.PublishMsg(ctx, &nats.Msg{Subject: subject}, jetstream.WithExpectLastSequenceForSubject(math.MaxInt64, subjectRoot+"."+callID+".>"))
 		return err
 	})
 	var refused *jetstream.APIError
 	if !errors.As(err, &refused) || refused.ErrorCode != codeWrongLast {
-		return false, err
+		return false, "", err
 	}
-	return refused.Description != "wrong last sequence: 0", nil
+	return refused.Description != "wrong last sequence: 0", "", nil
 }
 
 // Find reads one event of a call by its key, such as RoomReady.1; nil if it is not there. A replica may not have it yet.
@@ -281,7 +285,7 @@ func (b *Bus) store(ctx context.Context, e *Event, condition jetstream.PublishOp
 	if e.nonce != "" {
 		msg.Header.Set(headerNonce, e.nonce)
 	}
-	injectTrace(ctx, msg.Header)
+	injectTrace(b.inCall(ctx, e.CallID), msg.Header)
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	var ack *jetstream.PubAck

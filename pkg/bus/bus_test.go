@@ -217,6 +217,9 @@ func TestWhatFailsTooOftenIsADeadLetterThatCanBeRedriven(t *testing.T) {
 		t.Fatalf("dead letters: %+v", letters)
 	}
 	broken.Store(false)
+	if err := bus.Redrive(t.Context(), w.rooms.JS, 99); err == nil || err.Error() != "there is no dead letter 99" {
+		t.Errorf("redriven what is not there: %v", err)
+	}
 	if err := bus.Redrive(t.Context(), w.rooms.JS, letters[0].Seq); err != nil {
 		t.Fatal(err)
 	}

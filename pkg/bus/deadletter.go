@@ -86,6 +86,9 @@ func Redrive(ctx context.Context, js jetstream.JetStream, seq uint64) error {
 		return fmt.Errorf("dead letters: %w", err)
 	}
 	m, err := stream.GetMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return fmt.Errorf("there is no dead letter %d", seq)
+	}
 	if err != nil {
 		return fmt.Errorf("dead letter %d: %w", seq, err)
 	}

@@ -34,6 +34,7 @@ type Event struct {
 	Data   proto.Message
 
 	nonce string
+	trace string // its place in a trace
 }
 
 // ID names the event: the call, the name and the suffix.
@@ -62,6 +63,7 @@ const (
 	headerSpec   = "ce-specversion"
 	headerCause  = "ce-causeid"
 	headerNonce  = "Trunkline-Nonce"
+	headerTrace  = "traceparent" // W3C's
 )
 
 // Subject is where an event of a call is stored.
@@ -132,7 +134,7 @@ func decode(subject string, header nats.Header, data []byte, seq uint64, stored 
 	}
 	e := &Event{
 		CallID: parts[1], Name: parts[2],
-		Author: header.Get(headerSource), Cause: header.Get(headerCause), nonce: header.Get(headerNonce),
+		Author: header.Get(headerSource), Cause: header.Get(headerCause), nonce: header.Get(headerNonce), trace: headerCarrier(header).Get(headerTrace),
 		Time: stored, Seq: seq,
 	}
 	if len(parts) == 4 {

@@ -19,8 +19,8 @@ type Plan struct {
 
 // Change is something that is created, or a setting that gets another value.
 type Change struct {
-	Text string // create stream CALLS, or stream CALLS: max_age 24h0m0s -> 168h0m0s
-	harm harm
+	Text string `json:"change"`         // create stream CALLS, or stream CALLS: max_age 24h0m0s -> 168h0m0s
+	Harm harm   `json:"harm,omitempty"` // why it is not made unasked
 }
 
 // MakePlan compares what the services need with what is there.
@@ -52,12 +52,12 @@ func (p *Plan) Refused(force bool) error {
 	var refused []string
 	var lossy, hopeless bool
 	for _, c := range p.Changes {
-		if c.harm == harmless || force && c.harm != impossible {
+		if c.Harm == harmless || force && c.Harm != impossible {
 			continue
 		}
-		refused = append(refused, "  "+c.Text+": "+string(c.harm))
-		hopeless = hopeless || c.harm == impossible
-		lossy = lossy || c.harm != impossible
+		refused = append(refused, "  "+c.Text+": "+string(c.Harm))
+		hopeless = hopeless || c.Harm == impossible
+		lossy = lossy || c.Harm != impossible
 	}
 	if refused == nil {
 		return nil

@@ -44,7 +44,7 @@ func (s *Scheduler) RoomReady(ctx context.Context, in bus.In[*callv1.RoomReady])
 	owner, taken := s.owner()
 	return s.addJob(ctx, task{
 		CallID: in.CallID, Attempt: in.Data.GetAttempt(), Agent: in.Data.GetAgent(),
-		Arrived: arrived, Owner: owner, Taken: taken,
+		Arrived: arrived, Owner: owner, Taken: taken, Trace: bus.TraceOf(ctx),
 	})
 }
 
@@ -75,7 +75,7 @@ func (s *Scheduler) dispatch(ctx context.Context) error {
 			case toSettle, toSettleAgain:
 				stands[entry.Agent] = stands[entry.Agent] || step == toSettle
 				group.Go(func() error {
-					waits, err := s.settle(ctx, entry.task)
+					waits, err := s.settle(bus.WithTrace(ctx, entry.Trace), entry.task)
 					s.ledger.end(entry, waits, err)
 					return s.told(entry.task, "settle", err)
 				})
@@ -96,7 +96,7 @@ func (s *Scheduler) dispatch(ctx context.Context) error {
 				}
 				group.Go(func() error {
 					defer s.door.RUnlock()
-					waits, err := s.start(ctx, entry.task, slot)
+					waits, err := s.start(bus.WithTrace(ctx, entry.Trace), entry.task, slot)
 					s.ledger.end(entry, waits, err)
 					return s.told(entry.task, "start a bot", err)
 				})

@@ -64,9 +64,10 @@ func (s *Scheduler) forward(ctx context.Context, callID string, attempt uint32, 
 		return s.awaitForward(ctx, callID)
 	}
 	// From here on it goes its way even if the bot that asked hangs up.
+	life := bus.WithTrace(bus.WithCause(s.life, decided.ID()), bus.TraceOf(ctx))
 	done := make(chan error, 1)
 	go func() {
-		done <- s.send(bus.WithCause(s.life, decided.ID()), c, decided.Data.(*callv1.ForwardStarted), asked)
+		done <- s.send(life, c, decided.Data.(*callv1.ForwardStarted), asked)
 	}()
 	select {
 	case err := <-done:

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/trunkline/trunkline/pkg/bus"
 	lease "github.com/trunkline/trunkline/services/bot-scheduler/slots"
 )
 
@@ -23,6 +24,7 @@ type task struct {
 	Arrived time.Time `json:"arrived"` // the call: who came first is served first
 	Owner   string    `json:"owner"`   // the process that took it on; others leave it alone for a while
 	Taken   time.Time `json:"taken"`
+	Trace   bus.Trace `json:"trace,omitempty"` // of the room's being ready
 }
 
 func (t task) key() string { return taskKey(t.CallID, t.Attempt) }

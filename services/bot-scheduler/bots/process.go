@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/trunkline/trunkline/pkg/app"
+	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/config"
 	"github.com/trunkline/trunkline/services/bot-scheduler/keeper"
 )
@@ -63,8 +64,8 @@ func (p *processes) keepWarm(ctx context.Context) error {
 }
 
 // Start gives the job to a warm worker, or else starts a keeper, which starts the bot.
-func (p *processes) Start(_ context.Context, s Start) error {
-	order := keeper.Order{Lease: s.Lease, Job: s.Job, Cause: s.Cause}
+func (p *processes) Start(ctx context.Context, s Start) error {
+	order := keeper.Order{Lease: s.Lease, Job: s.Job, Cause: s.Cause, Trace: bus.TraceOf(ctx)}
 	if worker := p.pools[s.Agent.Name].take(); worker != nil {
 		err := worker.Give(order)
 		if err == nil {

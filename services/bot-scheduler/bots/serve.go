@@ -82,7 +82,8 @@ func (s *Scheduler) tokens() auth.Tokens { return auth.Tokens{Secrets: s.Secrets
 
 // Backend runs bots. It takes over the lease of the slot, and reports the bot's exit on the bus.
 type Backend interface {
-	// Start starts a bot. An error means that none has been started; a doubt is no error: the lease settles it.
+	// Start starts a bot. An error means that none has been started; a doubt is no error: the lease settles it. The
+	// context carries the call's trace, for the report of the exit.
 	Start(ctx context.Context, s Start) error
 	// Wait waits until no bot is left that it has started, or until the context ends.
 	Wait(ctx context.Context)

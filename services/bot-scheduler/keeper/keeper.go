@@ -222,7 +222,7 @@ func (k *keeper) publishStarted() {
 	if err != nil {
 		host = "unknown"
 	}
-	ctx, cancel := context.WithTimeout(bus.WithCause(context.Background(), k.order.Cause), callTimeout)
+	ctx, cancel := context.WithTimeout(k.order.context(), callTimeout)
 	defer cancel()
 	holder := k.order.Lease.Holder
 	started := &callv1.BotStarted{Attempt: holder.Attempt, Handle: fmt.Sprintf("%s/%d", host, k.bot.cmd.Process.Pid)}
@@ -233,7 +233,7 @@ func (k *keeper) publishStarted() {
 
 // report tells that the bot is gone, and then gives the slot back.
 func (k *keeper) report(status int, reason string) error {
-	ctx, cancel := context.WithTimeout(bus.WithCause(context.Background(), k.order.Cause), reportFor)
+	ctx, cancel := context.WithTimeout(k.order.context(), reportFor)
 	defer cancel()
 	exited := &callv1.BotExited{Attempt: k.lease.Holder.Attempt, Status: int32(status), Reason: reason}
 	for {

@@ -3,6 +3,7 @@
 package keeper
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/trunkline/trunkline/pkg/app"
+	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/config"
 	"github.com/trunkline/trunkline/pkg/guard"
 	"github.com/trunkline/trunkline/services/bot-scheduler/slots"
@@ -54,6 +56,12 @@ type Order struct {
 	Lease slots.Lease     `json:"lease"` // as the scheduler has taken it
 	Job   json.RawMessage `json:"job"`   // for the bot's standard input
 	Cause string          `json:"cause"` // the intent that led to this
+	Trace bus.Trace       `json:"trace,omitempty"`
+}
+
+// context is what the keeper reports with.
+func (o Order) context() context.Context {
+	return bus.WithTrace(bus.WithCause(context.Background(), o.Cause), o.Trace)
 }
 
 // Process is a keeper that has been started. With its order it lives on when this process dies, and without one it ends.

@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -22,9 +23,11 @@ type Faults struct {
 // Fault is one thing that goes wrong with REST requests.
 type Fault struct {
 	// Class is a budget class ("most", "delete", "dial") or empty for all; Match is "METHOD /path", "/path" or
-	// empty, where * stands for one path segment or part of one ("POST /rooms/*/eject"). Both must fit.
+	// empty, where * stands for one path segment or part of one ("POST /rooms/*/eject"). All must fit.
 	Class string `json:"class,omitempty" yaml:"class"`
 	Match string `json:"match,omitempty" yaml:"match"`
+	// Body is a text that the request's body has in it, such as a call's id; empty for any.
+	Body string `json:"body,omitempty" yaml:"body"`
 	// Kind is status, garbage, empty, slow or drop.
 	Kind   string   `json:"kind" yaml:"kind"`
 	Status int      `json:"status,omitempty" yaml:"status"`
@@ -111,8 +114,8 @@ func (r Fault) target() (method, pattern string) {
 	return "", r.Match
 }
 
-func (r Fault) fits(class, method, requested string) bool {
-	if r.Class != "" && r.Class != class {
+func (r Fault) fits(class, method, requested string, body []byte) bool {
+	if r.Class != "" && r.Class != class || !bytes.Contains(body, []byte(r.Body)) {
 		return false
 	}
 	m, pattern := r.target()
@@ -163,13 +166,13 @@ type trouble struct {
 	names                 []string
 }
 
-func (s *Sim) trouble(class, method, requested string) trouble {
+func (s *Sim) trouble(class, method, requested string, body []byte) trouble {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var t trouble
 	for i := range s.faults.REST {
 		r := &s.faults.REST[i]
-		if !r.fits(class, method, requested) || r.Times > 0 && r.Hits >= r.Times {
+		if !r.fits(class, method, requested, body) || r.Times > 0 && r.Hits >= r.Times {
 			continue
 		}
 		after := r.When == "after"

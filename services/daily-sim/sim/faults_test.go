@@ -163,6 +163,8 @@ func TestFaultsFitByClassAndPatternAndCountDown(t *testing.T) {
 		"a path for all methods":  {sim.Fault{Match: "/rooms/x"}, "200 500 404"},
 		"everything":              {sim.Fault{}, "500 500 500"},
 		"everything, twice":       {sim.Fault{Times: 2}, "500 500 404"},
+		"what the body has":       {sim.Fault{Body: `"caller-1"`}, "500 500 500"},
+		"what the body has not":   {sim.Fault{Body: `"caller-2"`}, "200 404 404"},
 		"another method":          {sim.Fault{Match: "PUT /rooms"}, "200 404 404"},
 		"a probability of nearly": {sim.Fault{Probability: 1e-12}, "200 404 404"},
 	} {
@@ -173,7 +175,7 @@ func TestFaultsFitByClassAndPatternAndCountDown(t *testing.T) {
 			}
 			var got []string
 			for _, r := range [][2]string{{"GET", "/rooms"}, {"DELETE", "/rooms/x"}, {"POST", "/rooms/x/eject"}} {
-				status, _ := w.rest(r[0], r[1], object{"ids": []string{"x"}})
+				status, _ := w.rest(r[0], r[1], object{"ids": []string{"caller-1"}})
 				got = append(got, map[int]string{200: "200", 404: "404", 500: "500"}[status])
 			}
 			if s := strings.Join(got, " "); s != c.statuses {

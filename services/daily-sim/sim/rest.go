@@ -82,7 +82,7 @@ func (s *Sim) answer(class string, handle restHandler, w http.ResponseWriter, r 
 	if err := s.budget(class, w.Header()); err != nil {
 		return failure(err)
 	}
-	t := s.trouble(class, r.Method, entry.Path)
+	t := s.trouble(class, r.Method, entry.Path, raw)
 	entry.Faults = t.names
 	if s.sleep(r.Context(), t.slowBefore) != nil {
 		return nil

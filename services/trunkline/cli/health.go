@@ -3,6 +3,8 @@
 package cli
 
 import (
+	"cmp"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,7 +23,11 @@ func healthCommand() *cobra.Command {
 			if url != "" {
 				return probe.Get(cmd.Context(), url)
 			}
-			return app.Health(cmd.Context(), path, admin)
+			cfg, err := configOrDefault(path, cmd.Flags().Changed("config") || os.Getenv("TRUNKLINE_CONFIG") != "")
+			if err != nil {
+				return err
+			}
+			return app.HealthAt(cmd.Context(), cmp.Or(admin, cfg.Listen.Admin))
 		},
 	}
 	cmd.Flags().StringVarP(&path, "config", "c", app.ConfigPath(), "configuration file (TRUNKLINE_CONFIG)")

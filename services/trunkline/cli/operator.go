@@ -20,13 +20,18 @@ func (o *operator) flags(cmd *cobra.Command) {
 	cmd.PersistentFlags().StringVar(&o.nats, "nats", app.NATSURL(), "URL of NATS (NATS_URL)")
 }
 
+// configOrDefault is the configuration of a file, or that of `trunkline dev`. A file that somebody has named must be there.
+func configOrDefault(path string, named bool) (*config.Config, error) {
+	if _, err := os.Stat(path); err == nil || named {
+		return config.Load(path)
+	}
+	return config.Default(), nil
+}
+
 func (o *operator) open(cmd *cobra.Command) (jetstream.JetStream, func(), error) {
-	cfg := config.Default()
-	// For nats.tls and nats.credentials. One that somebody has named must be there.
-	if _, err := os.Stat(app.ConfigPath()); err == nil || os.Getenv("TRUNKLINE_CONFIG") != "" {
-		if cfg, err = config.Load(app.ConfigPath()); err != nil {
-			return nil, nil, err
-		}
+	cfg, err := configOrDefault(app.ConfigPath(), os.Getenv("TRUNKLINE_CONFIG") != "") // for nats.tls and nats.credentials
+	if err != nil {
+		return nil, nil, err
 	}
 	if cmd.Flags().Changed("nats") || os.Getenv("NATS_URL") != "" {
 		cfg.NATS.URL = o.nats

