@@ -324,15 +324,21 @@ func (p *process) timer() error {
 }
 
 func (p *process) over(at time.Time) error {
-	if err := p.advance(); err != nil {
-		return err
+	advanced := p.advance()
+	restored := p.offHold(at)
+	if advanced != nil {
+		return advanced
 	}
+	return restored
+}
+
+func (p *process) offHold(at time.Time) error {
 	p.story = len(p.events)
 	if !heldBefore(p.state(p.story)) {
 		return nil
 	}
 	if err := p.do(act{restore, 0, 0}, nil); err != nil {
-		return err
+		return again{1}
 	}
 	if left := at.Add(2 * permissionsWithin).Sub(p.time()); left > 0 {
 		return again{left.Seconds()}

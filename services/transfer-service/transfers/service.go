@@ -84,25 +84,33 @@ func on[T proto.Message](x *Transfers, opts ...bus.HandlerOption) bus.Handler {
 	return bus.On(func(ctx context.Context, in bus.In[T]) error { return x.advance(ctx, in.Story) }, opts...)
 }
 
-// over makes a handler for the end of a transfer: whatever it was doing to the caller's hearing is undone, and once more
-// when a request that was under way can no longer come in late.
+// over makes a handler for the end of a transfer: whatever it was doing to the caller's hearing is undone, whatever else
+// cannot be done now.
 func over[T proto.Message](x *Transfers) bus.Handler {
 	return bus.On(func(ctx context.Context, in bus.In[T]) error {
-		if err := x.advance(ctx, in.Story); err != nil {
-			return err
+		advanced := x.advance(ctx, in.Story)
+		restored := x.offHold(ctx, in.CallID, in.Time)
+		if advanced != nil {
+			return advanced
 		}
-		story, err := x.Bus.Story(ctx, in.CallID)
-		if err != nil || !heldBefore(call.Read(story)) {
-			return err
-		}
-		if err := x.do(ctx, story, act{restore, 0, 0}, nil); err != nil {
-			return err
-		}
-		if left := in.Time.Add(2 * permissionsWithin).Sub(x.Now()); left > 0 {
-			return bus.RetryAfter(left, nil)
-		}
-		return nil
+		return restored
 	}, bus.AfterEnd)
+}
+
+// offHold lets the caller hear everybody after a transfer that was over at a time, and once more when a request that was
+// under way then can no longer come in late.
+func (x *Transfers) offHold(ctx context.Context, callID string, over time.Time) error {
+	story, err := x.Bus.Story(ctx, callID)
+	if err != nil || !heldBefore(call.Read(story)) {
+		return err
+	}
+	if err := x.do(ctx, story, act{restore, 0, 0}, nil); err != nil {
+		return later(err)
+	}
+	if left := over.Add(2 * permissionsWithin).Sub(x.Now()); left > 0 {
+		return bus.RetryAfter(left, nil)
+	}
+	return nil
 }
 
 // heldBefore reports whether the caller may not hear everybody on account of a transfer that is over, and of no other.

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package transfers
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/trunkline/trunkline/pkg/bus"
+	"github.com/trunkline/trunkline/pkg/bus/bustest"
+	"github.com/trunkline/trunkline/pkg/config"
+	"github.com/trunkline/trunkline/pkg/daily"
+	"github.com/trunkline/trunkline/pkg/timer"
+	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
+	controlv1 "github.com/trunkline/trunkline/proto/gen/trunkline/control/v1"
+)
+
+// asking is one request that Daily got.
+type asking struct{ path, body string }
+
+// driver is transfer-service on a real bus, with a Daily that answers as a test wants.
+type driver struct {
+	*Transfers
+	t *testing.T
+
+	mu      sync.Mutex
+	asked   []asking
+	status  map[string]int // by the end of the path; 0 is 200
+	present []daily.Participant
+	policy  *controlv1.AdmitLegResponse
+}
+
+func (d *driver) AdmitLeg(context.Context, *controlv1.AdmitLegRequest) (*controlv1.AdmitLegResponse, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.policy, nil
+}
+
+func (d *driver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body := make([]byte, 4096)
+	n, _ := r.Body.Read(body)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked = append(d.asked, asking{r.URL.Path, string(body[:n])})
+	for end, status := range d.status {
+		if strings.HasSuffix(r.URL.Path, end) && status != 0 {
+			w.WriteHeader(status)
+			return
+		}
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"ok": true, "sessionId": "operator", "data": d.present, "total_count": len(d.present)})
+}
+
+// answers has Daily answer requests whose path ends so with a status.
+func (d *driver) answers(end string, status int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.status[end] = status
+}
+
+// gets waits until Daily has got a request.
+func (d *driver) gets(what, end, part string) {
+	d.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		d.mu.Lock()
+		asked := slices.Clone(d.asked)
+		d.mu.Unlock()
+		if slices.ContainsFunc(asked, func(a asking) bool { return strings.HasSuffix(a.path, end) && strings.Contains(a.body, part) }) {
+			return
+		}
+		if time.Now().After(deadline) {
+			d.t.Fatalf("Daily was to get %s, and got %v", what, asked)
+		}
+	}
+}
+
+// drive runs transfer-service for a call that has a story.
+func drive(t *testing.T, story ...proto.Message) *driver {
+	t.Helper()
+	d := parked(t, story...)
+	d.run()
+	return d
+}
+
+// parked is transfer-service before it runs.
+func parked(t *testing.T, story ...proto.Message) *driver {
+	t.Helper()
+	js := bustest.Start(t).Setup(Service.Needs)
+	log := slog.New(slog.DiscardHandler)
+	d := &driver{t: t, status: map[string]int{}, policy: &controlv1.AdmitLegResponse{Decision: controlv1.Decision_DECISION_ALLOW}}
+	server := httptest.NewServer(d)
+	t.Cleanup(server.Close)
+	client := &daily.Client{BaseURL: server.URL, APIKey: "of-nobody", Retry: daily.Retry{Within: -1}}
+	own := bus.New(name, js, log, nil)
+	cfg := config.Default()
+	targets, err := NewTargets(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Transfers = &Transfers{
+		Bus: own, Timers: timer.Timers{Bus: own}, Now: time.Now, Log: log, Rules: rules, Config: cfg, Targets: targets,
+		Daily: client, Dialler: client, Policy: d,
+	}
+	for _, at := range talking() {
+		d.publish(at.event)
+	}
+	d.publish(story...)
+	return d
+}
+
+func (d *driver) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 2)
+	go func() { done <- d.Bus.Consume(ctx, d.Handlers()...) }()
+	go func() { done <- d.Timers.Run(ctx, map[string]timer.Handler{stepTimer: d.Timer}) }()
+	d.t.Cleanup(func() {
+		cancel()
+		for range 2 {
+			if err := <-done; err != nil {
+				d.t.Error(err)
+			}
+		}
+	})
+}
+
+// publish stores events of the call, whoever else their author is.
+func (d *driver) publish(events ...proto.Message) {
+	d.t.Helper()
+	for _, m := range events {
+		author := name
+		switch m.(type) {
+		case *callv1.CallReceived, *callv1.LegConnected, *callv1.ParticipantJoined:
+			author = "ingress"
+		case *callv1.BotStarting, *callv1.BotReady, *callv1.BotFailed, *callv1.CallForwarded:
+			author = "bot-scheduler"
+		case *callv1.AttemptRequested:
+			author = "call-control"
+		case *callv1.RoomReady:
+			author = "room-provisioner"
+		}
+		if _, err := bus.New(author, d.Bus.JS, d.Log, nil).Publish(d.t.Context(), id, m); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+}
+
+// ringingWarmly is a warm transfer whose first number rings.
+func ringingWarmly(numbers ...*callv1.TransferNumber) []proto.Message {
+	return []proto.Message{
+		wants(config.ModeWarm, numbers...), &callv1.TransferAnnounced{N: 1}, &callv1.TransferHeld{N: 1, SessionId: "caller"}, &callv1.TransferStarting{N: 1, K: 1, Room: "room"},
+		&callv1.TransferStarted{N: 1, K: 1, SessionId: "operator"},
+	}
+}
+
+const hearsAll = `"canReceive":{"base":true`
+
+// That somebody cannot be hung up on must not keep the caller from hearing.
+func TestACallerIsOffHoldThoughDailyDoesNotHangUp(t *testing.T) {
+	d := drive(t, ringingWarmly(number("+14155550181", 1))...)
+	d.answers("/dialOut/stop", http.StatusInternalServerError)
+	d.publish(&callv1.TransferCancelled{N: 1, Reason: TakenBack})
+	d.gets("the word to hang up", "/dialOut/stop", "operator")
+	d.gets("that the caller hears everybody", "/update-permissions", hearsAll)
+	d.answers("/dialOut/stop", 0)
+}
