@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/bus/bustest"
@@ -66,6 +67,13 @@ func (d *driver) answers(end string, status int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.status[end] = status
+}
+
+// forgets leaves out what Daily has got so far.
+func (d *driver) forgets() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked = nil
 }
 
 // gets waits until Daily has got a request.
@@ -162,6 +170,14 @@ func ringingWarmly(numbers ...*callv1.TransferNumber) []proto.Message {
 	}
 }
 
+// ringingColdly is a cold transfer whose first number rings.
+func ringingColdly(numbers ...*callv1.TransferNumber) []proto.Message {
+	return []proto.Message{
+		wants(config.ModeCold, numbers...), &callv1.TransferAnnounced{N: 1}, &callv1.TransferStarting{N: 1, K: 1, Room: "room"},
+		&callv1.TransferStarted{N: 1, K: 1, SessionId: "operator"},
+	}
+}
+
 const hearsAll = `"canReceive":{"base":true`
 
 // That somebody cannot be hung up on must not keep the caller from hearing.
@@ -172,4 +188,25 @@ func TestACallerIsOffHoldThoughDailyDoesNotHangUp(t *testing.T) {
 	d.gets("the word to hang up", "/dialOut/stop", "operator")
 	d.gets("that the caller hears everybody", "/update-permissions", hearsAll)
 	d.answers("/dialOut/stop", 0)
+}
+
+// Who has rung for long enough rings still, as long as Daily has not hung up: the next number waits.
+func TestTheNextNumberIsCalledWhenDailyHasHungUpOnTheFirst(t *testing.T) {
+	first := number("+14155550181", 1)
+	first.RingTimeout = durationpb.New(100 * time.Millisecond)
+	d := parked(t, ringingColdly(first, number("+14155550182", 2))...)
+	d.answers("/dialOut/stop", http.StatusInternalServerError)
+	d.run()
+	d.gets("the word to hang up", "/dialOut/stop", "operator")
+	d.forgets()
+	d.gets("it again", "/dialOut/stop", "operator")
+	story, err := d.Bus.Story(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if story.Find("TransferMissed.1.1") != nil {
+		t.Error("a number that rings still was missed")
+	}
+	d.answers("/dialOut/stop", 0)
+	bustest.Expect(t, d.Bus, id, "TransferMissed.1.1")
 }

@@ -348,7 +348,7 @@ func (p *process) offHold(at time.Time) error {
 
 // follow is the loop of the driver.
 func (p *process) follow() (time.Time, error) {
-	done := map[act]bool{}
+	done, failed := map[act]bool{}, false
 	for loops := 0; ; loops++ {
 		if loops > 100 {
 			p.fail("a process goes round and round")
@@ -360,12 +360,20 @@ func (p *process) follow() (time.Time, error) {
 			p.decide(func(s *call.State) proto.Message { return rules.Next(s, p.time(), done).decide })
 		case next.act.does != nothing:
 			p.pause(p.short())
-			if err := p.do(next.act, done); err != nil {
+			idle := unwantedNow(p.state(p.story), next.act)
+			err := p.do(next.act, done)
+			switch done[next.act] = true; {
+			case err != nil && idle:
+				failed = true
+			case errors.Is(err, errDaily), errors.Is(err, errDoubt):
+				return time.Time{}, again{1}
+			case err != nil:
 				return time.Time{}, err
 			}
-			done[next.act] = true
 			p.pause(p.short())
 			p.story = len(p.events)
+		case failed:
+			return time.Time{}, again{1}
 		default:
 			return next.until, nil
 		}

@@ -171,7 +171,7 @@ func (x *Transfers) follow(ctx context.Context, story *bus.Story) (until time.Ti
 			guard.Die("transfer.before." + next.act.does.String())
 			err := x.do(ctx, story, next.act, done)
 			switch done[next.act] = true; {
-			case err != nil && next.act.does == hangUp: // that somebody cannot be hung up on keeps nobody else waiting
+			case err != nil && unwantedNow(call.Read(story), next.act): // that he cannot be hung up on keeps nobody else waiting
 				failed = errors.Join(failed, err)
 			case err != nil:
 				return time.Time{}, later(errors.Join(err, failed))
@@ -186,6 +186,16 @@ func (x *Transfers) follow(ctx context.Context, story *bus.Story) (until time.Ti
 			return next.until, nil
 		}
 	}
+}
+
+// unwantedNow reports whether an act is to hang up on somebody who is not wanted. Of who has rung for long enough it is not:
+// his place is the next one's only when he rings no more.
+func unwantedNow(s *call.State, a act) bool {
+	if a.does != hangUp {
+		return false
+	}
+	t := s.Transfers[a.n-1]
+	return !view{State: s}.wanted(t, t.Try(a.k))
 }
 
 // later has what Daily did not do now tried again for as long as it takes: what waits for it must not become a dead letter.
