@@ -19,6 +19,7 @@ import (
 
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/bus/bustest"
+	"github.com/trunkline/trunkline/pkg/call"
 	"github.com/trunkline/trunkline/pkg/config"
 	"github.com/trunkline/trunkline/pkg/daily"
 	"github.com/trunkline/trunkline/pkg/timer"
@@ -209,4 +210,29 @@ func TestTheNextNumberIsCalledWhenDailyHasHungUpOnTheFirst(t *testing.T) {
 	}
 	d.answers("/dialOut/stop", 0)
 	bustest.Expect(t, d.Bus, id, "TransferMissed.1.1")
+}
+
+// A bot that was on its way when the caller was handed over speaks to nobody.
+func TestABotThatComesLateIsSilenced(t *testing.T) {
+	story := append(ringingWarmly(number("+14155550181", 1)), &callv1.LegConnected{SessionId: "operator", Room: "room", Dialled: true},
+		&callv1.TransferAnswered{N: 1, K: 1, SessionId: "operator"}, &callv1.BotFailed{Attempt: 1}, &callv1.AttemptRequested{Attempt: 2, Place: callv1.Place_PLACE_SAME_ROOM},
+		&callv1.BotStarting{Attempt: 2}, &callv1.TransferCompleted{N: 1, K: 1})
+	joined := &callv1.ParticipantJoined{SessionId: "late-bot", Room: "room", Attempt: 1, UserId: call.BotID(id, 2)}
+	for phrase, after := range map[string][]proto.Message{
+		"it has joined, and is ready":          {joined, &callv1.BotReady{Attempt: 2}},
+		"it has claimed, and joins":            {&callv1.BotReady{Attempt: 2}, joined},
+		"that it has joined is seen, not told": {&callv1.BotReady{Attempt: 2}},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			d := drive(t, story...)
+			d.gets("that the caller hears everybody", "/update-permissions", hearsAll)
+			if !slices.Contains(after, proto.Message(joined)) {
+				d.mu.Lock()
+				d.present = []daily.Participant{{Room: "room", ID: "late-bot", UserID: call.BotID(id, 2)}}
+				d.mu.Unlock()
+			}
+			d.publish(after...)
+			d.gets("that the bot is silent", "/update-permissions", `"late-bot":{"canSend":false`)
+		})
+	}
 }

@@ -215,6 +215,10 @@ func (w *world) handler(m proto.Message) func(*process) error {
 		if !m.GetDialled() || over {
 			return nil
 		}
+	case *callv1.BotReady:
+		if !replacement(m) || over {
+			return nil
+		}
 	case *callv1.TransferStarted, *callv1.LegSeen, *callv1.CallEnded:
 	case *callv1.TransferRequested, *callv1.TransferAnnounced, *callv1.TransferMissed, *callv1.TransferAnswered, *callv1.TransferBriefed,
 		*callv1.LegFailed, *callv1.LegLost, *callv1.LegTransfer, *callv1.BotFailed, *callv1.BotExited:
@@ -787,7 +791,10 @@ func (w *world) atRest() {
 	if w.hears != "everybody" {
 		w.fail("the caller hears %s", w.hears)
 	}
-	if bot := s.Current(); !last.Done() && w.muted[bot.N] {
+	switch bot := s.Current(); {
+	case !last.Done() && w.muted[bot.N]:
 		w.fail("the caller is back with a bot that is mute")
+	case s.Bridged() && bot.Ready != nil && !bot.Over() && !w.muted[bot.N]:
+		w.fail("a bot hears the caller talk with somebody else")
 	}
 }

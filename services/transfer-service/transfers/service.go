@@ -55,6 +55,7 @@ func (x *Transfers) Handlers() []bus.Handler {
 		on[*callv1.LegConnected](x, bus.AfterEnd, ofOperators), on[*callv1.LegAnswered](x, bus.AfterEnd, ofOperators),
 		on[*callv1.LegFailed](x, ofOperators), on[*callv1.LegEnded](x, ofOperators), on[*callv1.ParticipantLeft](x, bus.If(operatorLeft)),
 		on[*callv1.LegSeen](x, bus.AfterEnd), on[*callv1.LegLost](x), on[*callv1.LegTransfer](x),
+		on[*callv1.BotReady](x, bus.If(replacement)), on[*callv1.ParticipantJoined](x, bus.If(replacement)),
 		on[*callv1.BotFailed](x), on[*callv1.BotExited](x), on[*callv1.CallEnded](x, bus.AfterEnd),
 		bus.On(x.CallForwarded, bus.If(secondAttempt)),
 	}
@@ -71,6 +72,19 @@ var ofOperators = bus.If(func(m proto.Message) bool {
 func operatorLeft(m proto.Message) bool {
 	left, ok := m.(*callv1.ParticipantLeft)
 	return ok && call.IsOperator(left.GetUserId())
+}
+
+// replacement spares the look at the bot that a call has from its start: any other may have been on its way while the
+// caller was handed over, and be one that has to be silenced.
+func replacement(m proto.Message) bool {
+	switch m := m.(type) {
+	case *callv1.BotReady:
+		return m.GetAttempt() > 1
+	case *callv1.ParticipantJoined:
+		_, attempt, bot := call.ParseBot(m.GetUserId())
+		return bot && attempt > 1
+	}
+	return false
 }
 
 // secondAttempt spares the look at calls that got their bot at once: who is forwarded to a person has waited for one.
