@@ -16,6 +16,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/bus/bustest"
@@ -234,5 +235,15 @@ func TestABotThatComesLateIsSilenced(t *testing.T) {
 			d.publish(after...)
 			d.gets("that the bot is silent", "/update-permissions", `"late-bot":{"canSend":false`)
 		})
+	}
+}
+
+// A number that may be called tomorrow is not waited for.
+func TestANumberThatMayBeCalledLaterThanAnybodyWaitsIsMissed(t *testing.T) {
+	d := drive(t)
+	d.policy = &controlv1.AdmitLegResponse{Decision: controlv1.Decision_DECISION_WAIT, Rule: "hours", Until: timestamppb.New(time.Now().Add(time.Hour))}
+	d.publish(wants(config.ModeCold, number("+14155550181", 1)))
+	if m := bustest.Expect(t, d.Bus, id, "TransferMissed.1.1").Data.(*callv1.TransferMissed); m.GetCause() != NotAllowed {
+		t.Error(m)
 	}
 }
