@@ -5,6 +5,7 @@ package transfers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -26,6 +27,7 @@ import (
 	"github.com/trunkline/trunkline/pkg/timer"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 	controlv1 "github.com/trunkline/trunkline/proto/gen/trunkline/control/v1"
+	transferv1 "github.com/trunkline/trunkline/proto/gen/trunkline/transfer/v1"
 )
 
 // asking is one request that Daily got.
@@ -136,7 +138,7 @@ func (d *driver) run() {
 	d.t.Cleanup(func() {
 		cancel()
 		for range 2 {
-			if err := <-done; err != nil {
+			if err := <-done; err != nil && !errors.Is(err, context.Canceled) { // it was stopped before it had begun
 				d.t.Error(err)
 			}
 		}
@@ -245,5 +247,17 @@ func TestANumberThatMayBeCalledLaterThanAnybodyWaitsIsMissed(t *testing.T) {
 	d.publish(wants(config.ModeCold, number("+14155550181", 1)))
 	if m := bustest.Expect(t, d.Bus, id, "TransferMissed.1.1").Data.(*callv1.TransferMissed); m.GetCause() != NotAllowed {
 		t.Error(m)
+	}
+}
+
+// A wait that is over at once is a look at how things stand.
+func TestAWaitOfNoTime(t *testing.T) {
+	d := drive(t, wants(config.ModeCold, number("+14155550181", 1)))
+	r := &rpc{Transfers: d.Transfers, life: t.Context()}
+	for _, wait := range []time.Duration{0, time.Nanosecond} {
+		res, err := r.GetTransfer(t.Context(), &transferv1.GetTransferRequest{Call: id, Wait: durationpb.New(wait)})
+		if err != nil || res.GetTransfer().GetN() != 1 {
+			t.Errorf("after %s: %v, %v", wait, res, err)
+		}
 	}
 }
