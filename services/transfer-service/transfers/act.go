@@ -109,14 +109,29 @@ func unbriefed(s *call.State, n uint32, detail string) proto.Message {
 	return nil
 }
 
-// silence lets the bot neither be heard nor hear, where it is known which participant it is. A bot that knows us is silent
-// by itself.
+// silence lets the bot neither be heard nor hear. Which participant it is Daily has told, or presence shows; where neither
+// does, it is not there yet.
 func (x *Transfers) silence(ctx context.Context, v view) error {
 	bot := v.bot()
-	if bot == nil || bot.Session == "" {
+	if bot == nil {
 		return nil
 	}
-	return x.permit(ctx, v, map[string]daily.Permissions{bot.Session: {CanSend: false, CanReceive: deaf(nil)}})
+	session := bot.Session
+	if session == "" {
+		present, err := x.Daily.RoomPresence(ctx, v.room())
+		if err != nil && !errors.Is(err, daily.ErrNotFound) {
+			return err
+		}
+		for _, who := range present {
+			if who.UserID == call.BotID(v.ID, bot.N) {
+				session = who.ID
+			}
+		}
+	}
+	if session == "" {
+		return nil
+	}
+	return x.permit(ctx, v, map[string]daily.Permissions{session: {CanSend: false, CanReceive: deaf(nil)}})
 }
 
 // callers gives each of the caller's legs the same permissions.

@@ -88,7 +88,8 @@ func (x *Transfers) permitted(ctx context.Context, story *bus.Story, a act) (*ca
 	answer, err := x.Policy.AdmitLeg(ctx, &controlv1.AdmitLegRequest{
 		Call: story.CallID, N: a.n, K: a.k, To: number.GetTo(), Target: !number.GetNamed(), Waited: waits >= askAgain/4,
 	})
-	late := waits > x.Rules.LostAfter
+	until := answer.GetUntil().AsTime()
+	late := waits > x.Rules.LostAfter || answer.GetUntil() != nil && until.After(tried(t).Add(x.Rules.LostAfter))
 	switch code := connect.CodeOf(err); {
 	case err != nil && (code == connect.CodeInvalidArgument || code == connect.CodeFailedPrecondition):
 		return nil, false, x.miss(ctx, story.CallID, a, NotAllowed, err.Error())
@@ -98,7 +99,7 @@ func (x *Transfers) permitted(ctx context.Context, story *bus.Story, a act) (*ca
 		x.Log.Warn("policy cannot be asked", "call_id", story.CallID, "err", err)
 		return nil, false, bus.RetryAfter(askAgain, err)
 	case answer.GetDecision() == controlv1.Decision_DECISION_WAIT && !late:
-		return nil, false, bus.RetryAfter(max(answer.GetUntil().AsTime().Sub(x.Now()), askAgain/4), nil)
+		return nil, false, bus.RetryAfter(max(until.Sub(x.Now()), askAgain/4), nil)
 	case answer.GetDecision() != controlv1.Decision_DECISION_ALLOW:
 		return nil, false, x.miss(ctx, story.CallID, a, NotAllowed, answer.GetRule()+": "+answer.GetDetail())
 	}

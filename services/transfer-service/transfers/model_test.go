@@ -215,6 +215,10 @@ func (w *world) handler(m proto.Message) func(*process) error {
 		if !m.GetDialled() || over {
 			return nil
 		}
+	case *callv1.BotReady:
+		if !replacement(m) || over {
+			return nil
+		}
 	case *callv1.TransferStarted, *callv1.LegSeen, *callv1.CallEnded:
 	case *callv1.TransferRequested, *callv1.TransferAnnounced, *callv1.TransferMissed, *callv1.TransferAnswered, *callv1.TransferBriefed,
 		*callv1.LegFailed, *callv1.LegLost, *callv1.LegTransfer, *callv1.BotFailed, *callv1.BotExited:
@@ -324,15 +328,21 @@ func (p *process) timer() error {
 }
 
 func (p *process) over(at time.Time) error {
-	if err := p.advance(); err != nil {
-		return err
+	advanced := p.advance()
+	restored := p.offHold(at)
+	if advanced != nil {
+		return advanced
 	}
+	return restored
+}
+
+func (p *process) offHold(at time.Time) error {
 	p.story = len(p.events)
 	if !heldBefore(p.state(p.story)) {
 		return nil
 	}
 	if err := p.do(act{restore, 0, 0}, nil); err != nil {
-		return err
+		return again{1}
 	}
 	if left := at.Add(2 * permissionsWithin).Sub(p.time()); left > 0 {
 		return again{left.Seconds()}
@@ -342,7 +352,7 @@ func (p *process) over(at time.Time) error {
 
 // follow is the loop of the driver.
 func (p *process) follow() (time.Time, error) {
-	done := map[act]bool{}
+	done, failed := map[act]bool{}, false
 	for loops := 0; ; loops++ {
 		if loops > 100 {
 			p.fail("a process goes round and round")
@@ -354,12 +364,20 @@ func (p *process) follow() (time.Time, error) {
 			p.decide(func(s *call.State) proto.Message { return rules.Next(s, p.time(), done).decide })
 		case next.act.does != nothing:
 			p.pause(p.short())
-			if err := p.do(next.act, done); err != nil {
+			idle := unwantedNow(p.state(p.story), next.act)
+			err := p.do(next.act, done)
+			switch done[next.act] = true; {
+			case err != nil && idle:
+				failed = true
+			case errors.Is(err, errDaily), errors.Is(err, errDoubt):
+				return time.Time{}, again{1}
+			case err != nil:
 				return time.Time{}, err
 			}
-			done[next.act] = true
 			p.pause(p.short())
 			p.story = len(p.events)
+		case failed:
+			return time.Time{}, again{1}
 		default:
 			return next.until, nil
 		}
@@ -773,7 +791,10 @@ func (w *world) atRest() {
 	if w.hears != "everybody" {
 		w.fail("the caller hears %s", w.hears)
 	}
-	if bot := s.Current(); !last.Done() && w.muted[bot.N] {
+	switch bot := s.Current(); {
+	case !last.Done() && w.muted[bot.N]:
 		w.fail("the caller is back with a bot that is mute")
+	case s.Bridged() && bot.Ready != nil && !bot.Over() && !w.muted[bot.N]:
+		w.fail("a bot hears the caller talk with somebody else")
 	}
 }

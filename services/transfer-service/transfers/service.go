@@ -55,6 +55,7 @@ func (x *Transfers) Handlers() []bus.Handler {
 		on[*callv1.LegConnected](x, bus.AfterEnd, ofOperators), on[*callv1.LegAnswered](x, bus.AfterEnd, ofOperators),
 		on[*callv1.LegFailed](x, ofOperators), on[*callv1.LegEnded](x, ofOperators), on[*callv1.ParticipantLeft](x, bus.If(operatorLeft)),
 		on[*callv1.LegSeen](x, bus.AfterEnd), on[*callv1.LegLost](x), on[*callv1.LegTransfer](x),
+		on[*callv1.BotReady](x, bus.If(replacement)), on[*callv1.ParticipantJoined](x, bus.If(replacement)),
 		on[*callv1.BotFailed](x), on[*callv1.BotExited](x), on[*callv1.CallEnded](x, bus.AfterEnd),
 		bus.On(x.CallForwarded, bus.If(secondAttempt)),
 	}
@@ -73,6 +74,19 @@ func operatorLeft(m proto.Message) bool {
 	return ok && call.IsOperator(left.GetUserId())
 }
 
+// replacement spares the look at the bot that a call has from its start: any other may have been on its way while the
+// caller was handed over, and be one that has to be silenced.
+func replacement(m proto.Message) bool {
+	switch m := m.(type) {
+	case *callv1.BotReady:
+		return m.GetAttempt() > 1
+	case *callv1.ParticipantJoined:
+		_, attempt, bot := call.ParseBot(m.GetUserId())
+		return bot && attempt > 1
+	}
+	return false
+}
+
 // secondAttempt spares the look at calls that got their bot at once: who is forwarded to a person has waited for one.
 func secondAttempt(m proto.Message) bool {
 	f, ok := m.(*callv1.CallForwarded)
@@ -84,25 +98,33 @@ func on[T proto.Message](x *Transfers, opts ...bus.HandlerOption) bus.Handler {
 	return bus.On(func(ctx context.Context, in bus.In[T]) error { return x.advance(ctx, in.Story) }, opts...)
 }
 
-// over makes a handler for the end of a transfer: whatever it was doing to the caller's hearing is undone, and once more
-// when a request that was under way can no longer come in late.
+// over makes a handler for the end of a transfer: whatever it was doing to the caller's hearing is undone, whatever else
+// cannot be done now.
 func over[T proto.Message](x *Transfers) bus.Handler {
 	return bus.On(func(ctx context.Context, in bus.In[T]) error {
-		if err := x.advance(ctx, in.Story); err != nil {
-			return err
+		advanced := x.advance(ctx, in.Story)
+		restored := x.offHold(ctx, in.CallID, in.Time)
+		if advanced != nil {
+			return advanced
 		}
-		story, err := x.Bus.Story(ctx, in.CallID)
-		if err != nil || !heldBefore(call.Read(story)) {
-			return err
-		}
-		if err := x.do(ctx, story, act{restore, 0, 0}, nil); err != nil {
-			return err
-		}
-		if left := in.Time.Add(2 * permissionsWithin).Sub(x.Now()); left > 0 {
-			return bus.RetryAfter(left, nil)
-		}
-		return nil
+		return restored
 	}, bus.AfterEnd)
+}
+
+// offHold lets the caller hear everybody after a transfer that was over at a time, and once more when a request that was
+// under way then can no longer come in late.
+func (x *Transfers) offHold(ctx context.Context, callID string, over time.Time) error {
+	story, err := x.Bus.Story(ctx, callID)
+	if err != nil || !heldBefore(call.Read(story)) {
+		return err
+	}
+	if err := x.do(ctx, story, act{restore, 0, 0}, nil); err != nil {
+		return later(err)
+	}
+	if left := over.Add(2 * permissionsWithin).Sub(x.Now()); left > 0 {
+		return bus.RetryAfter(left, nil)
+	}
+	return nil
 }
 
 // heldBefore reports whether the caller may not hear everybody on account of a transfer that is over, and of no other.
@@ -163,7 +185,7 @@ func (x *Transfers) follow(ctx context.Context, story *bus.Story) (until time.Ti
 			guard.Die("transfer.before." + next.act.does.String())
 			err := x.do(ctx, story, next.act, done)
 			switch done[next.act] = true; {
-			case err != nil && next.act.does == hangUp: // that somebody cannot be hung up on keeps nobody else waiting
+			case err != nil && unwantedNow(call.Read(story), next.act): // that he cannot be hung up on keeps nobody else waiting
 				failed = errors.Join(failed, err)
 			case err != nil:
 				return time.Time{}, later(errors.Join(err, failed))
@@ -178,6 +200,16 @@ func (x *Transfers) follow(ctx context.Context, story *bus.Story) (until time.Ti
 			return next.until, nil
 		}
 	}
+}
+
+// unwantedNow reports whether an act is to hang up on somebody who is not wanted. Of who has rung for long enough it is not:
+// his place is the next one's only when he rings no more.
+func unwantedNow(s *call.State, a act) bool {
+	if a.does != hangUp {
+		return false
+	}
+	t := s.Transfers[a.n-1]
+	return !view{State: s}.wanted(t, t.Try(a.k))
 }
 
 // later has what Daily did not do now tried again for as long as it takes: what waits for it must not become a dead letter.

@@ -27,17 +27,17 @@ func (r *rpc) GetTransfer(ctx context.Context, req *transferv1.GetTransferReques
 	if err := mine(ctx, req.GetCall()); err != nil {
 		return nil, err
 	}
-	if req.GetWait() == nil {
-		story, err := r.story(ctx, req.GetCall())
-		if err != nil {
-			return nil, err
-		}
-		return &transferv1.GetTransferResponse{Transfer: read(story, req.GetN())}, nil
+	story, err := r.story(ctx, req.GetCall())
+	if err != nil {
+		return nil, err
+	}
+	last := read(story, req.GetN())
+	if req.GetWait().AsDuration() == 0 {
+		return &transferv1.GetTransferResponse{Transfer: last}, nil
 	}
 	wait, cancel := context.WithTimeout(ctx, req.GetWait().AsDuration())
 	defer cancel()
-	var last *transferv1.Transfer
-	err := r.watch(wait, req.GetCall(), func(story *bus.Story) (more bool, err error) {
+	err = r.watch(wait, req.GetCall(), func(story *bus.Story) (more bool, err error) {
 		last = read(story, req.GetN())
 		return last.GetRevision() <= req.GetAfterRevision() && !settled(story), nil
 	})
