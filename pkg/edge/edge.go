@@ -13,6 +13,7 @@ import (
 
 	"buf.build/go/protovalidate"
 	"connectrpc.com/connect"
+	"connectrpc.com/grpcreflect"
 	"connectrpc.com/validate"
 	"google.golang.org/protobuf/proto"
 
@@ -35,6 +36,14 @@ func Options(gate *auth.Gate, log *slog.Logger) connect.HandlerOption {
 		}),
 		connect.WithInterceptors(validate.NewInterceptor(validate.WithValidator(plain{protovalidate.GlobalValidator}))),
 	)
+}
+
+// Handle serves an RPC service, and tells who asks what it has. That needs no key: it is the contract, which is public.
+func Handle(mux *http.ServeMux, name, path string, handler http.Handler) {
+	mux.Handle(path, handler)
+	reflector := grpcreflect.NewStaticReflector(name)
+	mux.Handle(grpcreflect.NewHandlerV1(reflector))
+	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector))
 }
 
 // plain has the text of an error begin with the field, as in "to: does not match…", for those who see the text alone.

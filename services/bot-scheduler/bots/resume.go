@@ -32,9 +32,9 @@ func (s *Scheduler) ParticipantJoined(ctx context.Context, in bus.In[*callv1.Par
 	}
 	c := call.Read(in.Story)
 	switch a := c.Attempt(attempt); {
-	case a == nil || a.Room == nil || before(in, &callv1.CallEnded{}) || before(in, &callv1.BotExited{Attempt: attempt}):
+	case a == nil || a.Room == nil || before(in, &callv1.BotExited{Attempt: attempt}):
 		return nil
-	case a.Failed != nil || a.Exited != nil || a != c.Current() || c.Ended != nil:
+	case a.Failed != nil || a.Exited != nil || a != c.Current():
 		if err := s.eject(ctx, c.ID, a); err != nil && time.Since(in.Time) < justTaken {
 			return bus.RetryAfter(lookAgain, err)
 		} else if err != nil { // it is stopped, or looked in on, all the same

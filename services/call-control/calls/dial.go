@@ -7,7 +7,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/trunkline/trunkline/pkg/bus"
@@ -149,22 +148,12 @@ func (c *Control) intend(ctx context.Context, story *bus.Story, a *call.Attempt)
 func (c *Control) startDial(ctx context.Context, s *call.State, a *call.Attempt) (session string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, dialWithin)
 	defer cancel()
-	first := true
-	return backoff.Retry(ctx, func() (string, error) {
-		if !first {
-			if err := c.Pace.Take(ctx, daily.ClassDial); err != nil {
-				return "", backoff.Permanent(err)
-			}
-		}
-		first = false
-		session, err := c.Dialler.StartDialOut(ctx, a.Room.GetRoom(), daily.DialOut{
+	permit := func(ctx context.Context) error { return c.Pace.Take(ctx, daily.ClassDial) }
+	return daily.Insist(ctx, refusedFor, permit, func(ctx context.Context) (string, error) {
+		return c.Dialler.StartDialOut(ctx, a.Room.GetRoom(), daily.DialOut{
 			PhoneNumber: s.Requested.GetTo(), CallerID: s.Requested.GetCallerId(), DisplayName: s.Requested.GetTo(),
 		})
-		if err != nil && (daily.Doubtful(err) || !daily.Retryable(err)) {
-			err = backoff.Permanent(err)
-		}
-		return session, err
-	}, backoff.WithMaxElapsedTime(refusedFor))
+	})
 }
 
 // fail writes down that a dial came to nothing, unless the person has been reached meanwhile.

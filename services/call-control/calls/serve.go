@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"connectrpc.com/grpcreflect"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
@@ -70,11 +69,7 @@ func serve(ctx context.Context, env *app.Env) error {
 	mux := http.NewServeMux()
 	gate := &auth.Gate{Keys: keys, Tokens: &auth.Tokens{Secrets: env.Secrets.TrunklineSecret}, PerSecond: env.Config.Control.RequestsPerSecond}
 	path, handler := controlv1connect.NewCallServiceHandler(&rpc{Control: c, view: view, watching: newWatching(ctx)}, edge.Options(gate, env.Log), connect.WithCompressMinBytes(compressFrom))
-	mux.Handle(path, impatient(handler))
-	// Reflection needs no key: what it tells is the contract, which is public.
-	reflector := grpcreflect.NewStaticReflector(controlv1connect.CallServiceName)
-	mux.Handle(grpcreflect.NewHandlerV1(reflector))
-	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector))
+	edge.Handle(mux, controlv1connect.CallServiceName, path, impatient(handler))
 
 	group.Go(func() error { return env.Bus.Consume(ctx, c.Handlers()...) })
 	group.Go(func() error {

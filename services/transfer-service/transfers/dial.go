@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"github.com/cenkalti/backoff/v5"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/trunkline/trunkline/pkg/bus"
@@ -140,20 +139,8 @@ func (x *Transfers) intend(ctx context.Context, story *bus.Story, a act, done ma
 func (x *Transfers) send(ctx context.Context, ask func(context.Context) (string, error)) (session string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, x.Rules.LostAfter*3/4) // then it is in doubt, and given up later
 	defer cancel()
-	first := true
-	return backoff.Retry(ctx, func() (string, error) {
-		if !first {
-			if err := x.Pace.Take(ctx, daily.ClassDial); err != nil {
-				return "", backoff.Permanent(err)
-			}
-		}
-		first = false
-		session, err := ask(ctx)
-		if err != nil && (daily.Doubtful(err) || !daily.Retryable(err)) {
-			err = backoff.Permanent(err)
-		}
-		return session, err
-	}, backoff.WithMaxElapsedTime(x.Rules.LostAfter/2))
+	permit := func(ctx context.Context) error { return x.Pace.Take(ctx, daily.ClassDial) }
+	return daily.Insist(ctx, x.Rules.LostAfter/2, permit, ask)
 }
 
 // miss writes down that number k was not had.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"connectrpc.com/grpcreflect"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
@@ -66,11 +65,8 @@ func serve(ctx context.Context, env *app.Env) error {
 	}
 	gate := &auth.Gate{Keys: keys, PerSecond: env.Config.Control.RequestsPerSecond, Tokens: tokens(env), Bots: true}
 	mux := http.NewServeMux()
-	mux.Handle(transferv1connect.NewTransferServiceHandler(&rpc{Transfers: x, life: ctx}, edge.Options(gate, env.Log)))
-	// Reflection needs no key: what it tells is the contract, which is public.
-	reflector := grpcreflect.NewStaticReflector(transferv1connect.TransferServiceName)
-	mux.Handle(grpcreflect.NewHandlerV1(reflector))
-	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector))
+	path, handler := transferv1connect.NewTransferServiceHandler(&rpc{Transfers: x, life: ctx}, edge.Options(gate, env.Log))
+	edge.Handle(mux, transferv1connect.TransferServiceName, path, handler)
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return env.Bus.Consume(ctx, x.Handlers()...) })
