@@ -63,14 +63,16 @@ func (x *Transfers) hangUp(ctx context.Context, v view, a act) error {
 	return err
 }
 
-// hold lets the caller hear the bot alone. Where Daily will not, a warm transfer cannot be.
+// hold lets the caller hear the bot alone. Where Daily will not, or has not for as long as a number is waited for, a warm
+// transfer cannot be.
 func (x *Transfers) hold(ctx context.Context, v view) error {
 	t := v.Transfer()
 	err := errors.New("nobody is in the room to be put on hold")
 	if v.caller() != "" {
 		bot := map[string]bool{call.BotID(v.ID, v.Current().N): true}
 		err = x.update(ctx, v, v.callers(daily.Permissions{CanReceive: deaf(bot)}))
-		if err == nil || !errors.Is(err, daily.ErrRefused) && !errors.Is(err, daily.ErrNotFound) {
+		late := t.Held == nil && v.now.After(t.Announced.At.Add(x.Rules.LostAfter))
+		if err == nil || !late && !errors.Is(err, daily.ErrRefused) && !errors.Is(err, daily.ErrNotFound) {
 			return err
 		}
 	}

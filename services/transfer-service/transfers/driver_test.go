@@ -261,3 +261,17 @@ func TestAWaitOfNoTime(t *testing.T) {
 		}
 	}
 }
+
+// A transfer does not wait for ever for a hold that Daily does not bring about.
+func TestAWarmTransferWithoutAHoldFails(t *testing.T) {
+	d := parked(t, wants(config.ModeWarm, number("+14155550181", 1)))
+	d.answers("/update-permissions", http.StatusInternalServerError)
+	d.Rules.LostAfter = 500 * time.Millisecond
+	d.run()
+	d.gets("the word to hold", "/update-permissions", "caller")
+	if m := bustest.Expect(t, d.Bus, id, "TransferFailed.1").Data.(*callv1.TransferFailed); m.GetReason() != NoHold {
+		t.Error(m)
+	}
+	d.answers("/update-permissions", 0)
+	d.gets("that the caller hears everybody", "/update-permissions", hearsAll)
+}
