@@ -18,8 +18,9 @@ const (
 	serviceAudience = "trunkline-internal"
 )
 
-// serviceTokenFor is how long a service's token lasts. Each request has its own, so that one which leaks is soon worthless.
-const serviceTokenFor = time.Minute
+// serviceTokenFor is how long a service's token lasts. Each request has its own, so that one which leaks is soon worthless;
+// and the clocks of two machines may be so far apart.
+const serviceTokenFor = 5 * time.Minute
 
 // Tokens signs and reads what lets in those who have no API key: bots, each for one attempt of one call, and Trunkline's own
 // services. The first secret signs, and any of them may have signed what is read.
@@ -41,7 +42,7 @@ func (t Tokens) ReadBot(token string) (callID string, attempt uint32, err error)
 	return c.Subject, c.Attempt, err
 }
 
-// SignService makes the token with which a service makes a request of another one. It expires in a minute.
+// SignService makes the token with which a service makes a request of another one. It expires in minutes.
 func (t Tokens) SignService(name string) (string, error) {
 	return t.sign(name, 0, serviceAudience, time.Now().Add(serviceTokenFor))
 }

@@ -85,6 +85,19 @@ func IsSIP(s string) bool {
 	})
 }
 
+// InSIP gives the number, in E.164, that a SIP URI has in the place of the user, as trunks want it; or empty.
+func InSIP(uri string) string {
+	_, rest, _ := strings.Cut(uri, ":")
+	user, _, found := strings.Cut(rest, "@")
+	if end := strings.IndexAny(user, ";:"); end >= 0 {
+		user = user[:end]
+	}
+	if !found || !e164.MatchString(user) {
+		return ""
+	}
+	return user
+}
+
 // KnownRegion reports whether region is one whose numbers Normalize can read:
 // an ISO 3166 code of two letters.
 func KnownRegion(region string) bool {

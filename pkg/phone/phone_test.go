@@ -106,3 +106,19 @@ func TestRegion(t *testing.T) {
 		}
 	}
 }
+
+func TestTheNumberInASIPURI(t *testing.T) {
+	for uri, want := range map[string]string{
+		"sip:+19005550123@trunk.example":        "+19005550123",
+		"sips:+19005550123;ext=1@trunk.example": "+19005550123",
+		"sip:+19005550123:secret@trunk.example": "+19005550123",
+		"sip:desk@example.com":                  "",
+		"sip:trunk.example":                     "",
+		"sip:19005550123@trunk.example":         "",
+		"sip:+1-900-555-0123@trunk.example":     "",
+	} {
+		if got := phone.InSIP(uri); got != want {
+			t.Errorf("%s: %q", uri, got)
+		}
+	}
+}

@@ -58,15 +58,19 @@ func (r *rpc) legWanted(ctx context.Context, req *controlv1.AdmitLegRequest) (*c
 	return s, nil
 }
 
-// judgeLeg asks the rules for numbers; a SIP URI is none.
+// judgeLeg asks the rules for numbers. A SIP URI is none, unless a number is all that it hides: who may name one must not
+// get around them.
 func (r *rpc) judgeLeg(req *controlv1.AdmitLegRequest, now time.Time) policy.Verdict {
-	switch {
-	case phone.IsSIP(req.GetTo()):
-		return policy.Verdict{Decision: policy.Allow}
-	case req.GetTarget():
-		return policy.Decide(r.Policy.JudgeTarget(req.GetTo(), now))
+	to := req.GetTo()
+	if phone.IsSIP(to) {
+		if to = phone.InSIP(to); to == "" {
+			return policy.Verdict{Decision: policy.Allow}
+		}
 	}
-	return policy.Decide(r.Policy.Judge(req.GetTo(), now))
+	if req.GetTarget() {
+		return policy.Decide(r.Policy.JudgeTarget(to, now))
+	}
+	return policy.Decide(r.Policy.Judge(to, now))
 }
 
 // takeLeg takes a place, and where the number is not a target's, one of the dials that it may have. Without both it takes

@@ -53,7 +53,7 @@ func (c *Control) Handlers() []bus.Handler {
 		on[*callv1.ForwardFailed](c), on[*callv1.EndRequested](c),
 		on[*callv1.LegConnected](c), on[*callv1.LegSeen](c), legOver[*callv1.LegFailed](c), legOver[*callv1.LegEnded](c),
 		legOver[*callv1.LegLost](c), legOver[*callv1.ParticipantLeft](c),
-		bus.On(c.AttemptRequested), handedOver[*callv1.TransferRequested](c), handedOver[*callv1.TransferMissed](c),
+		bus.On(c.AttemptRequested, bus.If(forPerson)), handedOver[*callv1.TransferRequested](c), handedOver[*callv1.TransferMissed](c),
 		handedOver[*callv1.TransferCompleted](c), handedOver[*callv1.TransferFailed](c), handedOver[*callv1.TransferCancelled](c),
 		handedOver[*callv1.LegTransfer](c),
 	}
@@ -109,6 +109,12 @@ func handedOver[T proto.Message](c *Control) bus.Handler {
 		}
 		return c.advance(ctx, story)
 	})
+}
+
+// forPerson spares the look at attempts with a bot.
+func forPerson(m proto.Message) bool {
+	asked, ok := m.(*callv1.AttemptRequested)
+	return ok && asked.GetPlace() == callv1.Place_PLACE_PERSON
 }
 
 // AttemptRequested limits how long a caller waits for a person.

@@ -101,8 +101,8 @@ func tried(s *call.State) string {
 		for i, n := range t.Asked.Data.GetNumbers() {
 			parts = append(parts, n.GetTarget()+" "+phone.Mask(n.GetTo())+": "+cmp.Or(missedWhy(t.Try(uint32(i+1))), "not called"))
 		}
-		if t.Failed != nil && t.Failed.Data.GetDetail() != "" {
-			parts = append(parts, t.Failed.Data.GetDetail())
+		if t.Failed != nil && len(t.Asked.Data.GetNumbers()) == 0 {
+			parts = append(parts, t.Asked.Data.GetTarget()+": "+t.Failed.Data.GetReason())
 		}
 	}
 	return strings.Join(parts, "; ")

@@ -37,6 +37,9 @@ func (i *Ingress) Dialin(w http.ResponseWriter, r *http.Request) {
 	from, _ := phone.Normalize(dialin.From, i.Config.Region)
 	to, _ := phone.Normalize(dialin.To, i.Config.Region)
 	route := i.Config.Route(to, from)
+	if i.Config.PublicURL == "" { // nobody would tell that the person has answered
+		route.Overflow = ""
+	}
 	q.store(bus.CallID(dialin.CallDomain, dialin.CallID), "daily-dialin-webhook", &callv1.CallReceived{
 		CallDomain: dialin.CallDomain, DailyCallId: dialin.CallID, From: from, To: to, SipHeaders: dialin.SIPHeaders,
 		Agent: route.Agent, Route: route.Number,

@@ -18,6 +18,9 @@ import (
 // permissionsWithin bounds a request for permissions, so that it is known when none can come in late.
 const permissionsWithin = 10 * time.Second
 
+// hangUpWithin bounds one try to hang up on somebody. It is tried again.
+const hangUpWithin = 3 * time.Second
+
 // String names an act, as the points do at which a process can be made to die.
 func (v verb) String() string {
 	return [...]string{"nothing", "dial", "move", "hang_up", "hold", "seclude", "restore", "silence"}[v]
@@ -52,6 +55,9 @@ func (x *Transfers) hangUp(ctx context.Context, v view, a act) error {
 	if try := v.Transfers[a.n-1].Try(a.k); try != nil && try.Starting != nil {
 		room = try.Starting.Data.GetRoom()
 	}
+	// What else there is to do does not wait for long.
+	ctx, cancel := context.WithTimeout(ctx, hangUpWithin)
+	defer cancel()
 	session := v.OperatorSession(a.n, a.k)
 	err := x.Daily.StopDialOut(ctx, room, session)
 	switch {

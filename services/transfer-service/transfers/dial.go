@@ -37,7 +37,14 @@ func (x *Transfers) dial(ctx context.Context, story *bus.Story, a act, done map[
 
 // move has Daily, or the caller's own provider, send the caller to number k.
 func (x *Transfers) move(ctx context.Context, story *bus.Story, a act, done map[act]bool) error {
-	refer := call.Read(story).Transfer().Asked.Data.GetMode() == config.ModeRefer
+	s := call.Read(story)
+	if (view{State: s}).caller() == "" { // Daily may be about to tell
+		if x.Now().After(tried(s.Transfer()).Add(x.Rules.LostAfter)) {
+			return x.miss(ctx, story.CallID, a, Refused, "the caller's leg is not known")
+		}
+		return bus.RetryAfter(askAgain, nil)
+	}
+	refer := s.Transfer().Asked.Data.GetMode() == config.ModeRefer
 	return x.try(ctx, story, a, done, func(ctx context.Context, starting *callv1.TransferStarting, number *callv1.TransferNumber) (string, error) {
 		if refer {
 			return "", x.Dialler.SIPRefer(ctx, starting.GetRoom(), starting.GetSessionId(), number.GetTo())

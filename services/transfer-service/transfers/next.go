@@ -396,6 +396,8 @@ func (v view) briefing(t *call.Transfer, try *call.Try) (step, bool) {
 	switch a := (act{seclude, t.N, 0}); {
 	case try.Briefed != nil:
 		return step{}, true
+	case try.Briefing == nil && !v.now.Before(try.Answered.At.Add(v.LostAfter)): // Daily cannot, and two people wait
+		return step{decide: &callv1.TransferBriefed{N: t.N, K: try.K, Late: true}}, false
 	case try.Briefing == nil && !v.done[a]:
 		return step{act: a}, false
 	case try.Briefing == nil:
@@ -420,10 +422,15 @@ func (v view) moving(t *call.Transfer) step {
 		}
 		session := try.Starting.Data.GetSessionId()
 		told, leg := v.Told(session), v.Legs[session]
-		if told != "" && told != "triggered" || leg != nil && leg.Gone {
+		if told == "answered" || told == "completed" || leg != nil && leg.Gone {
 			return step{decide: &callv1.TransferCompleted{N: t.N, K: k, Moved: true, Told: told}}
 		}
-		if until := try.Starting.At.Add(v.LostAfter); v.now.Before(until) {
+		// That it has been tried does not say that the caller has gone: the other end may not want him.
+		until := try.Starting.At.Add(v.LostAfter)
+		if soon := v.now.Add(askAgain); told == "initiated" && soon.Before(until) {
+			until = soon
+		}
+		if v.now.Before(until) {
 			return step{until: until}
 		}
 		cause := NotMoved

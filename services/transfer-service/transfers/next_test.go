@@ -369,20 +369,22 @@ func TestWhatFollowsWhenTheCallerIsSentAway(t *testing.T) {
 		none := asked(mode, number("+1", 1), number("+2", 2))
 		sent := more(none, away(1, 1), took(1, 1))
 		expect(t, map[string]row{
-			mode + ": nobody has been asked":                 {story: none, want: "move 1"},
-			mode + ": Daily is asked":                        {story: more(none, away(1, 1)), now: 1, want: "wait until 1m1s"},
-			mode + ": Daily has taken the request":           {story: sent, now: 1, want: "wait until 1m1s"},
-			mode + ": Daily begins":                          {story: more(sent, tells(2, "triggered")), now: 2, want: "wait until 1m1s"},
-			mode + ": Daily is on it":                        {story: more(sent, tells(2, "initiated")), now: 2, want: "completed 1 initiated moved"},
-			mode + ": Daily tells in the wrong order":        {story: more(sent, tells(2, "answered"), tells(3, "triggered")), now: 3, want: "completed 1 answered moved"},
-			mode + ": the caller's leg is gone":              {story: more(sent, hangsUp(3)), now: 3, want: "completed 1 moved"},
-			mode + ": the caller is here still":              {story: sent, now: 61, want: "missed 1 not_moved"},
-			mode + ": nobody knows what became of it":        {story: more(none, away(1, 1)), now: 61, want: "missed 1 lost"},
-			mode + ": Daily would not":                       {story: more(none, away(1, 1), missed(1, 1, Refused)), now: 1, want: "move 2"},
-			mode + ": Daily would not for any":               {story: more(none, away(1, 1), missed(1, 1, Refused), missed(2, 2, Refused)), now: 2, want: "failed refused"},
-			mode + ": it is done":                            {story: more(sent, hangsUp(3), at{3, &callv1.TransferCompleted{N: 1, K: 1, Moved: true}}), now: 3, want: ""},
-			mode + ": it is done, and Daily tells some more": {story: more(sent, hangsUp(3), at{3, &callv1.TransferCompleted{N: 1, K: 1, Moved: true}}, tells(9, "completed")), now: 9, want: ""},
-			mode + ": the caller hangs up before":            {story: more(none, hangsUp(1), callEnds(1)), now: 1, want: "cancelled caller_hung_up"},
+			mode + ": nobody has been asked":                    {story: none, want: "move 1"},
+			mode + ": Daily is asked":                           {story: more(none, away(1, 1)), now: 1, want: "wait until 1m1s"},
+			mode + ": Daily has taken the request":              {story: sent, now: 1, want: "wait until 1m1s"},
+			mode + ": Daily begins":                             {story: more(sent, tells(2, "triggered")), now: 2, want: "wait until 1m1s"},
+			mode + ": Daily is on it":                           {story: more(sent, tells(2, "initiated")), now: 2, want: "wait until 3s"},
+			mode + ": Daily was on it, and the caller has gone": {story: more(sent, tells(2, "initiated"), hangsUp(3)), now: 3, want: "completed 1 initiated moved"},
+			mode + ": Daily was on it, and the caller stays":    {story: more(sent, tells(2, "initiated")), now: 61, want: "missed 1 not_moved"},
+			mode + ": Daily tells in the wrong order":           {story: more(sent, tells(2, "answered"), tells(3, "triggered")), now: 3, want: "completed 1 answered moved"},
+			mode + ": the caller's leg is gone":                 {story: more(sent, hangsUp(3)), now: 3, want: "completed 1 moved"},
+			mode + ": the caller is here still":                 {story: sent, now: 61, want: "missed 1 not_moved"},
+			mode + ": nobody knows what became of it":           {story: more(none, away(1, 1)), now: 61, want: "missed 1 lost"},
+			mode + ": Daily would not":                          {story: more(none, away(1, 1), missed(1, 1, Refused)), now: 1, want: "move 2"},
+			mode + ": Daily would not for any":                  {story: more(none, away(1, 1), missed(1, 1, Refused), missed(2, 2, Refused)), now: 2, want: "failed refused"},
+			mode + ": it is done":                               {story: more(sent, hangsUp(3), at{3, &callv1.TransferCompleted{N: 1, K: 1, Moved: true}}), now: 3, want: ""},
+			mode + ": it is done, and Daily tells some more":    {story: more(sent, hangsUp(3), at{3, &callv1.TransferCompleted{N: 1, K: 1, Moved: true}}, tells(9, "completed")), now: 9, want: ""},
+			mode + ": the caller hangs up before":               {story: more(none, hangsUp(1), callEnds(1)), now: 1, want: "cancelled caller_hung_up"},
 		})
 	}
 }

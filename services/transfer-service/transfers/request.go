@@ -32,21 +32,25 @@ func (r *rpc) RequestTransfer(ctx context.Context, req *transferv1.RequestTransf
 	if err := mine(ctx, req.GetCall()); err != nil {
 		return nil, err
 	}
-	wanted, err := r.wants(ctx, req)
+	digest, err := digestOf(req)
 	if err != nil {
-		return nil, err
+		return nil, connect.NewError(connect.CodeInternal, err)
 	}
 	ctx = caused(ctx)
 	var seen *bus.Story
-	var before *call.Transfer
 	decided, err := r.Bus.Decide(ctx, req.GetCall(), func(story *bus.Story) (proto.Message, error) {
 		seen = story
 		s := call.Read(story)
-		if before = askedBefore(s, wanted); before != nil {
-			if !bytes.Equal(before.Asked.Data.GetDigest(), wanted.GetDigest()) {
+		// What was asked for stays asked for, whatever has been configured since.
+		if before := askedBefore(s, req.GetIdempotencyKey()); before != nil {
+			if !bytes.Equal(before.Asked.Data.GetDigest(), digest) {
 				return nil, refuse(connect.CodeAlreadyExists, "idempotency_key: transfer %d was asked for with this key and other content", before.N)
 			}
 			return nil, nil
+		}
+		wanted, err := r.wants(ctx, req)
+		if err != nil {
+			return nil, err
 		}
 		if err := current(ctx, s); err != nil {
 			return nil, err
@@ -54,8 +58,8 @@ func (r *rpc) RequestTransfer(ctx context.Context, req *transferv1.RequestTransf
 		if err := r.transferable(s, wanted); err != nil {
 			return nil, err
 		}
-		wanted.N = uint32(len(s.Transfers)) + 1
-		return proto.CloneOf(wanted), nil
+		wanted.N, wanted.Digest = uint32(len(s.Transfers))+1, digest
+		return wanted, nil
 	})
 	var refused *connect.Error
 	switch {
@@ -67,12 +71,12 @@ func (r *rpc) RequestTransfer(ctx context.Context, req *transferv1.RequestTransf
 		seen = seen.With(decided)
 	}
 	s := call.Read(seen)
-	return &transferv1.RequestTransferResponse{Transfer: describe(seen, s, askedBefore(s, wanted)), Replayed: decided == nil}, nil
+	return &transferv1.RequestTransferResponse{Transfer: describe(seen, s, askedBefore(s, req.GetIdempotencyKey())), Replayed: decided == nil}, nil
 }
 
-func askedBefore(s *call.State, wanted *callv1.TransferRequested) *call.Transfer {
+func askedBefore(s *call.State, key string) *call.Transfer {
 	for _, t := range s.Transfers {
-		if t.Asked != nil && t.Asked.Data.GetIdempotencyKey() == wanted.GetIdempotencyKey() {
+		if t.Asked != nil && t.Asked.Data.GetIdempotencyKey() == key {
 			return t
 		}
 	}
@@ -98,11 +102,7 @@ func (r *rpc) wants(ctx context.Context, req *transferv1.RequestTransferRequest)
 	default:
 		wanted = r.wanted(req.GetTarget(), req.GetMode(), r.Now())
 	}
-	digest, err := digestOf(req)
-	if err != nil {
-		return nil, connect.NewError(connect.CodeInternal, err)
-	}
-	wanted.IdempotencyKey, wanted.Digest, wanted.RequestedBy = req.GetIdempotencyKey(), digest, auth.Caller(ctx)
+	wanted.IdempotencyKey, wanted.RequestedBy = req.GetIdempotencyKey(), auth.Caller(ctx)
 	wanted.Summary, wanted.Announcement = req.GetSummary(), req.GetAnnouncement()
 	return wanted, nil
 }

@@ -17,9 +17,9 @@ import (
 const (
 	// watchIdle is how long a stream says nothing: less than what proxies and networks take for dead.
 	watchIdle = 15 * time.Second
-	// What there is a sign of is looked for after lookSoon, and whatever there may be, every lookAgain.
+	// What there is a sign of is looked for at once and after lookSoon, and whatever there may be, every lookAgain.
 	lookSoon  = 50 * time.Millisecond
-	lookAgain = time.Second
+	lookAgain = 10 * time.Second
 )
 
 // GetTransfer gives a transfer as it stands, or as it stands after its next change.
@@ -52,15 +52,24 @@ func (r *rpc) WatchTransfer(ctx context.Context, req *transferv1.WatchTransferRe
 	if err := mine(ctx, req.GetCall()); err != nil {
 		return err
 	}
-	told, at := uint64(0), time.Now()
+	at, last, told := time.Now(), uint32(0), map[uint32]uint64{} // the revision of each transfer
 	return r.watch(ctx, req.GetCall(), func(story *bus.Story) (more bool, err error) {
-		switch t := read(story, 0); {
-		case t.GetRevision() > told:
-			told, at = t.GetRevision(), time.Now()
-			err = to.Send(&transferv1.WatchTransferResponse{Transfer: t})
-		case time.Since(at) >= watchIdle: // a sign of life
+		s := call.Read(story)
+		if last == 0 { // what was over before is over
+			last = max(uint32(len(s.Transfers)), 1)
+		}
+		for ; ; last++ {
+			if t := describe(story, s, transferOf(s, last)); t.GetRevision() > told[last] {
+				told[last], at = t.GetRevision(), time.Now()
+				err = errors.Join(err, to.Send(&transferv1.WatchTransferResponse{Transfer: t}))
+			}
+			if int(last) >= len(s.Transfers) {
+				break
+			}
+		}
+		if time.Since(at) >= watchIdle { // a sign of life
 			at = time.Now()
-			err = to.Send(&transferv1.WatchTransferResponse{})
+			err = errors.Join(err, to.Send(&transferv1.WatchTransferResponse{}))
 		}
 		return !settled(story), err
 	})
@@ -83,7 +92,7 @@ func (r *rpc) story(ctx context.Context, callID string) (*bus.Story, error) {
 	case len(story.Events) == 0:
 		return nil, r.unseen(ctx, story, nil)
 	}
-	return story, nil
+	return story, current(ctx, call.Read(story))
 }
 
 // watch shows a call whenever something has happened to it, until see has seen enough.

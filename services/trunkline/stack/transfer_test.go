@@ -523,6 +523,23 @@ func TestWhoIsSentAwayHasNotHungUp(t *testing.T) {
 	}
 }
 
+// A provider that does not want the caller leaves him where he is.
+func TestWhoIsNotTakenIsStillHere(t *testing.T) {
+	w := start(t, bot(2), withTargets(target(), nil, withSim(func(c *sim.Config) { c.Transfers.Refer = "declined" }), func(o *stack.Options) {
+		o.Config.Transfer.LostAfter = time.Second
+	})...)
+	phone := w.talking(sim.CallSpec{})
+	w.transfer(phone, config.ModeRefer)
+	w.expect(phone, "TransferFailed.1")
+	if why := w.state(phone).Transfer().Failed.Data.GetReason(); why != "not_moved" {
+		t.Errorf("failed because of %s", why)
+	}
+	w.together(phone, "caller", "bot")
+	if s := w.hungUp(phone); s.Ended.Data.GetReason() != "caller_hung_up" {
+		t.Errorf("ended %s\n%s", s.Ended.Data, w.told(phone))
+	}
+}
+
 // Both ways of what Daily may answer, or not, while people are called.
 func TestATransferUnderDailysFaults(t *testing.T) {
 	for _, c := range []struct {
