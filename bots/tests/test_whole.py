@@ -47,7 +47,7 @@ def whole(
         "runner": remote | {"url": runners["runner"].url, "ready_timeout": "30s"},
         "without": remote | {"url": runners["without"].url, "ready_timeout": "2s"},
     }
-    routes = [{"number": n, "agent": a, "answer_budget": "90s"} for a, n in NUMBERS.items()]
+    routes = [{"number": n, "agent": a, "answer_budget": "4s" if a == "without" else "90s"} for a, n in NUMBERS.items()]
     config = {
         "agents": agents,
         "routes": [*routes, {"default": True, "agent": "receptionist"}],
@@ -99,7 +99,7 @@ async def test_the_receptionist_answers_a_question_and_hangs_up_when_all_is_said
 async def test_a_receptionist_that_is_killed_is_replaced_by_one_that_knows(trunkline: Trunkline):
     sim = trunkline.sim
     await trunkline.warm("receptionist")
-    (worker,) = trunkline.bots("receptionist.py")
+    (worker,) = await eventually(lambda: alone(trunkline, "receptionist.py"))
     call, id = await trunkline.answered(NUMBERS["receptionist"])
     room = call["rooms"][0]
     await sim.heard(room, "How can I help you?")
@@ -118,6 +118,11 @@ async def test_a_receptionist_that_is_killed_is_replaced_by_one_that_knows(trunk
     assert seconds(claim) - seconds(events["BotExited.1"]) < 5
     await sim.hang_up(call)
     assert (await trunkline.ended(id))["reason"] == "caller_hung_up"
+
+
+async def alone(trunkline: Trunkline, file: str) -> set[int] | None:
+    """The one process that runs a bot, when those of the tests before have gone."""
+    return them if len(them := trunkline.bots(file)) == 1 else None
 
 
 async def told_context(trunkline: Trunkline, id: str) -> bool:
@@ -149,16 +154,16 @@ async def test_a_bot_there_that_does_not_take_its_room_from_the_body_is_given_up
     await runners["without"].up(http)
     call = await trunkline.sim.call(to=NUMBERS["without"])
 
-    async def record() -> dict | None:
-        calls = json.loads(await trunkline.run("calls", "ls", "-o", "json"))["calls"]
-        return next((c for c in calls if c.get("agent") == "without"), None)
+    async def record() -> str | None:
+        calls = json.loads(await trunkline.run("calls", "ls", "--agent", "without", "-o", "json")).get("calls")
+        return calls[0]["id"] if calls else None
 
-    id = (await eventually(record))["id"]
+    id = await eventually(record)
     failed = await trunkline.event(id, "BotFailed.1")
-    await trunkline.sim.hang_up(call)
     assert failed["data"]["reason"] == "not ready in time"
     assert seconds(failed) - seconds((await trunkline.events(id))["BotStarting.1"]) < 3
-    assert (await trunkline.ended(id))["reason"] == "caller_hung_up"
+    assert (await trunkline.ended(id))["reason"] == "no_bot"
+    await trunkline.sim.hang_up(call)
 
 
 # Transfers

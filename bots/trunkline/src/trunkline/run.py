@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m trunkline.run [--warm] bot.py` calls the file's `bot()` with the job on standard input.
 
-With `--warm`, or with TRUNKLINE_WARM=1 in the environment, the file is imported first and the line `{"ready":true}` is written; the job may come much later. One job
-is served, and then the process ends: 0 when `bot()` returned, 1 when it raised, 2 when there is nothing to run, 143
-when SIGTERM has ended it.
+With `--warm`, or with TRUNKLINE_WARM=1 in the environment, the file is imported first and the line `{"ready":true}` is
+written; the job may come much later. One job is served, and then the process ends: 0 when `bot()` returned, 1 when it
+raised, 2 when there is nothing to run, 143 when SIGTERM has ended it.
 """
 
 import argparse
