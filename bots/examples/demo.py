@@ -55,10 +55,14 @@ class Stage:
     async def say(self, room: str, who: str, text: str) -> None:
         await self.sim(f"/rooms/{room}/say", {"by": who, "text": text})
 
-    async def show(self, title: str, room: str, person: str) -> None:
+    async def show(self, title: str, room: str, **people: str) -> None:
+        """Prints what was said in a room, and what somebody was not to hear; who is not named is the bot."""
         print(f"\n{title}\n")
+        names = {session: name for name, session in people.items()}
         for said in (await self.sim(f"/rooms/{room}/heard"))["data"]:
-            print(f"  {'person' if said['by'] == person else 'bot':>6}: {said['text']}")
+            heard = [names[s] for s in said["heard_by"] or [] if s in names]
+            only = f"   [to the {heard[0]} alone]" if len(people) > 1 and len(heard) == 1 else ""
+            print(f"  {names.get(said['by'], 'bot'):>10}: {said['text']}{only}")
 
 
 @asynccontextmanager
@@ -86,7 +90,31 @@ async def somebody_calls(stage: Stage) -> None:
     await stage.hear(room, "from nine to five")
     await stage.say(room, call["id"], "Thank you, goodbye.")
     await stage.sim(f"/calls/{call['id']}?wait=ended&timeout={PATIENCE}s")
-    await stage.show("Somebody calls the receptionist", room, call["sessions"][0])
+    await stage.show("Somebody calls the receptionist", room, person=call["sessions"][0])
+
+
+async def somebody_complains(stage: Stage) -> None:
+    call = await stage.sim("/calls", {"from": "+14155550124", "to": "+14155550100"})
+    call = await stage.sim(f"/calls/{call['id']}?wait=connected&timeout={PATIENCE}s")
+    room, person = call["rooms"][0], call["sessions"][0]
+    await stage.hear(room, "How can I help you?")
+    await stage.say(room, call["id"], "I have a complaint.")
+    supervisor = (await stage.until(lambda dials: next((d for d in dials if d["room"] == room), None), "/dials"))["id"]
+    await stage.hear(room, "The caller wants to complain.")
+    await stage.until(
+        lambda present: (
+            {person: [supervisor], supervisor: [person]}.items()
+            <= {who["session_id"]: who["hears"] for who in present}.items()
+        ),
+        f"/rooms/{room}/hears",
+    )
+    await stage.say(room, supervisor, "Hello, I have heard of it. I am sorry!")
+    await stage.say(room, call["id"], "Thank you for taking my call.")
+    await stage.sim(f"/calls/{call['id']}?wait=ended&timeout={PATIENCE}s")  # the supervisor hangs up
+    await stage.show(
+        "Somebody complains, and is handed over to the supervisor, who is told first what it is about",
+        room, person=person, supervisor=supervisor,
+    )  # fmt: skip
 
 
 async def somebody_is_called(stage: Stage, title: str, number: str, answer: str) -> None:
@@ -98,12 +126,13 @@ async def somebody_is_called(stage: Stage, title: str, number: str, answer: str)
     if answer:
         await stage.say(dial["room"], dial["id"], answer)
     await stage.sim(f"/dials/{dial['id']}?wait=ended&timeout={PATIENCE}s")
-    await stage.show(title, dial["room"], dial["id"])
+    await stage.show(title, dial["room"], person=dial["id"])
 
 
 async def main() -> None:
     async with running(sys.argv[1]) as stage:
         await somebody_calls(stage)
+        await somebody_complains(stage)
         await somebody_is_called(stage, "Somebody is reminded", "+14155550123", "Thank you!")
         await somebody_is_called(stage, "A voicemail is reminded", "+14155550198", "")
 

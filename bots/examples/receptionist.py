@@ -65,7 +65,9 @@ async def bot(runner_args: RunnerArguments) -> None:
     @transport.event_handler("on_joined")
     async def on_joined(transport, data):
         if call.resumed and not call.bridge:  # the caller has been waiting
-            await worker.queue_frame(TTSSpeakFrame("Sorry, I was away for a moment. Where were we?"))
+            asked = next((m["content"] for m in reversed(call.messages) if m.get("role") == "user"), None)
+            again = f"You had said: {asked}" if SCRIPTED and asked else "Where were we?"
+            await worker.queue_frame(TTSSpeakFrame(f"Sorry, I was away for a moment. {again}"))
             if call.messages and not SCRIPTED:
                 await worker.queue_frame(LLMRunFrame())
 

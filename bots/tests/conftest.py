@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,10 @@ class Sim:
             assert answer.status == 200, f"{method} {path}: {answer.status} {text}"
             return json.loads(text) if text else None
 
+    async def text(self, url: str) -> str:
+        async with self._session.get(url) as answer:
+            return await answer.text()
+
     async def rest(self, path: str, body: Json) -> Json:
         """Daily's own API."""
         return await self.ask("POST", "/v1" + path, body, Authorization=f"Bearer {self.key}")
@@ -85,8 +89,10 @@ class Sim:
 
         return await eventually(find)
 
-    async def live_bots(self) -> int:
-        return (await self.ask("GET", "/sim/stats"))["bots"]["live"]
+    async def hears(self, room: str) -> dict[str, set[str]]:
+        """Who is in a room, and whom each hears now; sessions of phones and of bots."""
+        present = (await self.ask("GET", f"/sim/rooms/{room}/hears"))["data"] or []
+        return {who["session_id"]: set(who["hears"] or []) for who in present}
 
 
 async def eventually(find: Callable[[], Any], patience: float = PATIENCE) -> Any:
@@ -129,39 +135,67 @@ async def sim(sim_url: str, http: aiohttp.ClientSession) -> Sim:
 
 
 class Trunkline:
-    """A running `trunkline dev`."""
+    """A running `trunkline dev`, which tests share: each looks at its own calls alone."""
 
-    def __init__(self, binary: Path, process: asyncio.subprocess.Process, urls: dict[str, str], sim: Sim) -> None:
-        self.binary, self.process, self.urls, self.sim = binary, process, urls, sim
+    def __init__(self, binary: Path, log: Path, pid: int, urls: dict[str, str]) -> None:
+        self.binary, self.log, self.pid, self.urls = binary, log, pid, urls
+        self.sim: Sim
 
-    async def ended(self, count: int) -> list[Json]:
-        """Waits until so many calls are over, and tells how."""
+    async def events(self, call_id: str) -> dict[str, Json]:
+        """A call's events, by their names."""
+        shown = json.loads(await self.run("calls", "show", call_id, "-o", "json"))
+        return {e["name"]: e for e in shown["events"]}
 
-        async def find() -> list[Json] | None:
-            calls = json.loads(await self.run("calls", "ls", "-o", "json"))["calls"]
-            return calls if len(calls) == count and all(c.get("reason") for c in calls) else None
+    async def event(self, call_id: str, name: str) -> Json:
+        """Waits for an event of a call."""
+
+        async def find() -> Json | None:
+            return (await self.events(call_id)).get(name)
 
         return await eventually(find)
 
-    async def story(self, record: Json) -> list[str]:
-        """The names of a call's events."""
-        return [e["name"] for e in json.loads(await self.run("calls", "show", record["id"], "-o", "json"))["events"]]
+    async def ended(self, call_id: str) -> Json:
+        """Waits until a call is over, and tells how."""
+        return (await self.event(call_id, "CallEnded"))["data"]
 
-    async def place(self, to: str, agent: str, metadata: Json) -> None:
-        """Has somebody called."""
+    async def answered(self, to: str) -> tuple[Json, str]:
+        """Calls a number, and waits until a bot is there; the call, and its id at Trunkline."""
+        call = await self.sim.call(to=to)
+        call = await self.sim.until("calls", call["id"], "connected")
+        return call, call_id(call["rooms"][0])
+
+    async def place(self, to: str, agent: str, metadata: Json) -> Json:
+        """Has somebody called, and waits until he answers."""
+        before = await self.dials(to)
         await self.run("call", to, "--agent", agent, "--metadata-json", json.dumps(metadata))
 
-    async def dial(self, to: str) -> Json | None:
+        async def new() -> Json | None:
+            return next((d for d in await self.dials(to) if d["id"] not in [b["id"] for b in before]), None)
+
+        dial = await eventually(new)
+        return await self.sim.until("dials", dial["id"], "answered")
+
+    async def dials(self, to: str) -> list[Json]:
         dials = (await self.sim.ask("GET", "/sim/dials"))["data"] or []
-        return next((d for d in dials if d["to"] == to), None)
+        return [d for d in dials if d["to"] == to]
 
-    async def no_bots(self) -> bool:
-        return await self.sim.live_bots() == 0
+    async def phone(self, number: str, **does: str) -> None:
+        """Says what a phone does when it is called."""
+        await self.sim.ask("PUT", f"/sim/callees/{number}", {"dials": [does]})
 
-    def bot_pids(self) -> list[int]:
-        """The processes of bots, which are this Trunkline's grandchildren."""
-        keepers = _children(self.process.pid)
-        return [pid for keeper in keepers for pid in _children(keeper)]
+    async def warm(self, agent: str) -> None:
+        """Waits until a bot of the agent's waits for its job."""
+        metrics = self.urls["health"].rstrip(",").removesuffix("/readyz") + "/metrics"
+
+        async def waits() -> bool:
+            return f'trunkline_bots_warm{{agent="{agent}"}} 1' in await self.sim.text(metrics)
+
+        await eventually(waits)
+
+    def bots(self, file: str) -> set[int]:
+        """The processes that run a bot; they are this Trunkline's grandchildren."""
+        all_of = [pid for keeper in _children(self.pid) for pid in _children(keeper)]
+        return {pid for pid in all_of if file.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
     async def run(self, *command: str) -> str:
         access = ("--key", self.urls["key"], "--control", self.urls["calls"])
@@ -171,6 +205,11 @@ class Trunkline:
         out, err = await process.communicate()
         assert process.returncode == 0, f"{command}: {err.decode()}"
         return out.decode()
+
+
+def call_id(room: str) -> str:
+    """The call that a room of Trunkline's was made for."""
+    return room.split("-")[1]
 
 
 def _children(pid: int) -> list[int]:
@@ -188,36 +227,61 @@ def agent(*command: str, folder: Path = BOTS, **more: Any) -> Json:
     } | more
 
 
-@asynccontextmanager
-async def running(binary: Path, folder: Path, http: aiohttp.ClientSession, agents: Json) -> AsyncIterator[Trunkline]:
-    """A whole Trunkline with these agents; the first answers."""
-    first = next(iter(agents))
-    config = {
-        "agents": agents,
-        "routes": [{"default": True, "agent": first, "answer_budget": "90s"}],
-        "policy": {"countries": ["US"]},
-        "dialout": {"answer_budget": "90s"},
-    }
+@contextmanager
+def running(binary: Path, folder: Path, config: Json) -> Iterator[Trunkline]:
+    """A whole Trunkline."""
     (folder / "trunkline.yaml").write_text(json.dumps(config))  # JSON is YAML
-    with (folder / "log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            binary, "dev", "--free-ports", "-c", "trunkline.yaml", "--dir", "data",
-            cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=log,
+    log = folder / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [binary, "dev", "--free-ports", "-c", "trunkline.yaml", "--dir", "data"],
+            cwd=folder, stdout=subprocess.PIPE, stderr=out, text=True,
         )  # fmt: skip
         try:
             assert process.stdout is not None
             greeting = ""
-            async with asyncio.timeout(PATIENCE):
-                while "Ctrl-C" not in greeting:
-                    line = await process.stdout.readline()
-                    assert line, (folder / "log").read_text()
-                    greeting += line.decode()
+            while "Ctrl-C" not in greeting:
+                line = process.stdout.readline()
+                assert line, log.read_text()
+                greeting += line
             urls = dict(re.findall(r"^  (\w+) +(\S+)", greeting, re.M))
             urls["key"] = re.search(r"API key +(\S+)", greeting)[1]
-            yield Trunkline(binary, process, urls, Sim(urls["simulator"].removesuffix("/sim/calls"), http))
+            yield Trunkline(binary, log, process.pid, urls)
         finally:
             process.terminate()
-            await process.wait()
+            process.wait()
+
+
+class DevRunner:
+    """Pipecat's development runner, with a bot."""
+
+    def __init__(self, file: str, folder: Path, **env: str) -> None:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self._log = folder / f"{file}.log"
+        self._process = subprocess.Popen(
+            [sys.executable, str(BOTS / file), "--host", "127.0.0.1", "--port", str(port)],
+            env=os.environ | env, cwd=folder, stdout=self._log.open("wb"), stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    async def up(self, http: aiohttp.ClientSession) -> None:
+        """Waits until it can be asked."""
+
+        async def answers() -> bool:
+            assert self._process.poll() is None, self._log.read_text()
+            try:
+                async with http.get(f"{self.url}/status") as answer:
+                    return answer.status == 200
+            except aiohttp.ClientError:
+                return False
+
+        await eventually(answers)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait()
 
 
 class Gateway:

@@ -1,47 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pipecat's development runner, started for real."""
 
-import asyncio
-import os
-import socket
-import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 
 import aiohttp
 import pytest
-from conftest import BOTS, Sim, eventually
+from conftest import DevRunner, Sim
 from test_stock import dialin
 
 
 @pytest.fixture
-async def start_url(
-    request: pytest.FixtureRequest, http: aiohttp.ClientSession, sim: Sim, tmp_path
-) -> AsyncIterator[str]:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    env = os.environ | {"DAILY_API_KEY": sim.key, "DAILY_API_URL": sim.url + "/v1"}
-    with (tmp_path / "log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, str(BOTS / request.param), "--host", "127.0.0.1", "--port", str(port),
-            env=env, cwd=tmp_path, stdout=log, stderr=log,
-        )  # fmt: skip
+async def start_url(dev_runner: DevRunner, http: aiohttp.ClientSession) -> str:
+    await dev_runner.up(http)
+    return dev_runner.url
 
-        async def up() -> bool:
-            assert process.returncode is None, (tmp_path / "log").read_text()
-            try:
-                async with http.get(f"http://127.0.0.1:{port}/status") as answer:
-                    return answer.status == 200
-            except aiohttp.ClientError:
-                return False
 
-        try:
-            await eventually(up)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            await process.wait()
+@pytest.fixture(scope="module")
+def dev_runner(sim_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevRunner]:
+    folder = tmp_path_factory.mktemp("devrunner")
+    it = DevRunner("adapted.py", folder, DAILY_API_KEY="sim-daily-api-key", DAILY_API_URL=sim_url + "/v1")
+    yield it
+    it.stop()
 
 
 async def room_for(sim: Sim, call: dict) -> dict:
@@ -55,7 +35,6 @@ async def room_for(sim: Sim, call: dict) -> dict:
     return dialin(sim, call) | {"room_url": made["url"], "token": token["token"], "trunkline": block}
 
 
-@pytest.mark.parametrize("start_url", ["adapted.py"], indirect=True)
 async def test_start_with_our_body_starts_a_bot_in_our_room(start_url: str, sim: Sim, http: aiohttp.ClientSession):
     call = await sim.call()
     body = await room_for(sim, call)
@@ -70,7 +49,6 @@ async def test_start_with_our_body_starts_a_bot_in_our_room(start_url: str, sim:
     await sim.hang_up(call)
 
 
-@pytest.mark.parametrize("start_url", ["adapted.py"], indirect=True)
 async def test_the_same_bot_runs_without_trunkline(start_url: str, sim: Sim, http: aiohttp.ClientSession):
     call = await sim.call()
     webhook = {"From": call["from"], "To": call["to"], "callId": call["id"], "callDomain": call["call_domain"]}

@@ -3,6 +3,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -29,13 +30,21 @@ async def bot(args):
 """
 
 
-async def start(tmp_path: Path, bot: str | None, *flags: str) -> asyncio.subprocess.Process:
+async def start(tmp_path: Path, bot: str | None, *flags: str, **env: str) -> asyncio.subprocess.Process:
     file = tmp_path / "my_bot.py"
     if bot is not None:
         file.write_text(bot)
     pipe = asyncio.subprocess.PIPE
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "trunkline.run", *flags, str(file), stdin=pipe, stdout=pipe, stderr=pipe
+        sys.executable,
+        "-m",
+        "trunkline.run",
+        *flags,
+        str(file),
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        env=os.environ | env,
     )
 
 
@@ -76,8 +85,10 @@ async def test_sigterm_lets_the_bot_tidy_up(tmp_path: Path):
     assert await process.wait() == 128 + signal.SIGTERM
 
 
-async def test_a_warm_bot_is_imported_before_its_job_comes(tmp_path: Path):
-    process = await start(tmp_path, "print('noise of an import')\n" + TELLS, "--warm")
+@pytest.mark.parametrize("asked", ["by flag", "by environment"])
+async def test_a_warm_bot_is_imported_before_its_job_comes(asked: str, tmp_path: Path):
+    flags, env = (["--warm"], {}) if asked == "by flag" else ([], {"TRUNKLINE_WARM": "1"})
+    process = await start(tmp_path, "print('noise of an import')\n" + TELLS, *flags, **env)
     assert await process.stdout.readline() == b'{"ready":true}\n'
     out, err = await process.communicate(json.dumps(JOB).encode())
     assert process.returncode == 0, err

@@ -46,6 +46,8 @@ func (s *State) Apply(e *bus.Event) {
 		}
 	case *callv1.BotReady:
 		s.attempt(m.GetAttempt()).Ready = m
+	case *callv1.BotClaimed:
+		s.attempt(m.GetAttempt()).Claimed = m
 	case *callv1.BotFailed:
 		a := s.attempt(m.GetAttempt())
 		a.Failed = m

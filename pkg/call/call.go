@@ -53,6 +53,7 @@ type Attempt struct {
 	Session       string // of the bot in the room, where Daily has told
 	Left          bool   // Daily has reported that the bot has left it
 	Ready         *callv1.BotReady
+	Claimed       *callv1.BotClaimed // by a bot that was known to be ready
 	Exited        *callv1.BotExited
 	ExitedAt      time.Time
 	Failed        *callv1.BotFailed
@@ -142,6 +143,14 @@ func (s *State) Attempt(n uint32) *Attempt {
 
 // Over reports whether the attempt can no longer come to anything.
 func (a *Attempt) Over() bool { return a.Reason != "" }
+
+// ClaimedBy gives the session of the bot that has claimed the attempt's call, and whether one has.
+func (a *Attempt) ClaimedBy() (session string, claimed bool) {
+	if a.Ready.GetSign() == callv1.Sign_SIGN_CLAIMED {
+		return a.Ready.GetSession(), true
+	}
+	return a.Claimed.GetSession(), a.Claimed != nil
+}
 
 // BotLives reports whether the attempt's bot has been started, or may have been, and is not known to be gone.
 func (a *Attempt) BotLives() bool { return a.Starting != nil && a.Exited == nil && a.Failed == nil }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -15,6 +16,8 @@ import (
 	"github.com/trunkline/trunkline/pkg/app"
 	"github.com/trunkline/trunkline/pkg/bus"
 	"github.com/trunkline/trunkline/pkg/call"
+	"github.com/trunkline/trunkline/pkg/daily"
+	"github.com/trunkline/trunkline/pkg/guard"
 	callv1 "github.com/trunkline/trunkline/proto/gen/trunkline/call/v1"
 	"github.com/trunkline/trunkline/services/bot-scheduler/remote"
 )
@@ -66,7 +69,13 @@ func asBot[T any](s *Scheduler, handle func(context.Context, speaker, T) (any, e
 			return
 		}
 		var body T
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&body); err != nil {
+		err = json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&body)
+		var large *http.MaxBytesError
+		switch {
+		case errors.As(err, &large):
+			app.Refuse(w, http.StatusBadRequest, "invalid-request-error", fmt.Sprintf("the body is larger than %d bytes", large.Limit))
+			return
+		case err != nil:
 			app.Refuse(w, http.StatusBadRequest, "invalid-request-error", "the body is not the JSON that is wanted: "+err.Error())
 			return
 		}
@@ -135,20 +144,28 @@ type claimRequest struct {
 	SessionID string `json:"session_id"`
 }
 
-// claim is the fence for bots that know us: of all that were started for an attempt, the first to claim is the one.
+// claim is the fence for bots that know us: of all that were started for an attempt, the first to claim is the one. It may
+// be known as ready by then, because it has joined.
 func (s *Scheduler) claim(ctx context.Context, who speaker, asked claimRequest) (any, error) {
-	if err := s.ready(ctx, who.callID, who.attempt, callv1.Sign_SIGN_CLAIMED, asked.SessionID); err != nil {
-		return nil, err
-	}
-	e, err := s.Bus.Find(ctx, who.callID, bus.Key(&callv1.BotReady{Attempt: who.attempt}))
+	guard.Die("bot.joined")
+	_, err := s.Bus.Decide(ctx, who.callID, func(story *bus.Story) (proto.Message, error) {
+		c := call.Read(story)
+		if err := valid(c, who.attempt); err != nil {
+			return nil, err
+		}
+		a := c.Attempt(who.attempt)
+		switch by, claimed := a.ClaimedBy(); {
+		case claimed && by != asked.SessionID:
+			return nil, errSuperseded
+		case claimed:
+			return nil, nil
+		case a.Ready != nil:
+			return &callv1.BotClaimed{Attempt: who.attempt, Session: asked.SessionID}, nil
+		}
+		return &callv1.BotReady{Attempt: who.attempt, Sign: callv1.Sign_SIGN_CLAIMED, Session: asked.SessionID}, nil
+	})
 	if err != nil {
 		return nil, err
-	}
-	if e == nil {
-		return nil, errors.New("the claim is not to be seen yet")
-	}
-	if ready, ok := e.Data.(*callv1.BotReady); ok && ready.GetSession() != "" && ready.GetSession() != asked.SessionID {
-		return nil, errSuperseded
 	}
 	return map[string]bool{"ok": true}, nil
 }
@@ -168,12 +185,25 @@ func (s *Scheduler) event(ctx context.Context, who speaker, told botEvent) (any,
 	}
 	c := call.Read(story)
 	if err := valid(c, who.attempt); err != nil {
+		if told.Type == "bot.left" || told.Type == "bot.failed" {
+			return nil, errors.Join(err, s.goes(ctx, c, who.attempt))
+		}
 		return nil, err
 	}
 	s.Log.Debug("a bot tells", "call_id", who.callID, "attempt", who.attempt, "seq", told.Seq, "type", told.Type)
 	switch told.Type {
 	case "":
 		return nil, refusal{http.StatusBadRequest, "invalid-request-error", "type is missing"}
+	case "bot.joined":
+		if readyByJoining(c, c.Attempt(who.attempt)) {
+			err = s.ready(ctx, who.callID, who.attempt, callv1.Sign_SIGN_JOINED, told.text("sessionId"))
+		}
+	case "bot.failed":
+		err = s.failed(ctx, who, "failed: "+told.text("error"))
+	case "bot.left":
+		err = s.left(ctx, story, who)
+	case "context":
+		err = s.keepContext(ctx, who, told)
 	case "dialin.connected":
 		err = s.legSeen(ctx, story)
 	case "voicemail":
@@ -184,6 +214,40 @@ func (s *Scheduler) event(ctx context.Context, who speaker, told botEvent) (any,
 		}
 	}
 	return map[string]bool{"ok": true}, err
+}
+
+// text is one of the texts in what a bot tells, as far as it is one, and not too long for the record.
+func (e botEvent) text(name string) string {
+	var fields map[string]any
+	_ = json.Unmarshal(e.Data, &fields) // data are free
+	text, _ := fields[name].(string)
+	return strings.ToValidUTF8(text[:min(len(text), maxReason)], "")
+}
+
+// failed gives the bot up: by its own word, another has to take its place.
+func (s *Scheduler) failed(ctx context.Context, who speaker, reason string) error {
+	return s.giveUp(ctx, who.callID, who.attempt, reason, func(*call.Attempt) bool { return true })
+}
+
+// left is a bot's word that it leaves its call, which goes on. If it was to stay, it is replaced.
+func (s *Scheduler) left(ctx context.Context, story *bus.Story, who speaker) error {
+	c := call.Read(story)
+	if !c.OwnWay(now(story)) {
+		return s.failed(ctx, who, "it has left the call")
+	}
+	return s.goes(ctx, c, who.attempt)
+}
+
+// goes takes a bot's word that it goes as the proof of it, where it has no keeper, and sees to it that it is true.
+func (s *Scheduler) goes(ctx context.Context, c *call.State, attempt uint32) error {
+	a := c.Attempt(attempt)
+	if a == nil || !elsewhere(a) || a.Exited != nil {
+		return nil
+	}
+	if err := s.eject(ctx, c.ID, a); err != nil && !errors.Is(err, daily.ErrNotFound) { // a room that is gone holds nobody
+		return err
+	}
+	return s.exited(ctx, c.ID, a, remote.End{Reason: "it has reported its end"})
 }
 
 type endRequest struct {
@@ -199,10 +263,7 @@ func (s *Scheduler) end(ctx context.Context, who speaker, asked endRequest) (any
 	}
 	c := call.Read(story)
 	if err := valid(c, who.attempt); err != nil {
-		if a := c.Attempt(who.attempt); a != nil && elsewhere(a) { // it is not wanted, and goes
-			return nil, errors.Join(err, s.exited(ctx, c.ID, a, remote.End{Reason: "it has reported its end"}))
-		}
-		return nil, err
+		return nil, errors.Join(err, s.goes(ctx, c, who.attempt)) // it is not wanted, and goes
 	}
 	return map[string]bool{"ok": true}, s.requestEnd(ctx, who, "bot_ended", asked.Reason[:min(len(asked.Reason), maxReason)])
 }

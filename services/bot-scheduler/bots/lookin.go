@@ -227,13 +227,11 @@ func (s *Scheduler) overseer(a *call.Attempt) (remote.Overseer, bool) {
 
 // handle is what the bot's place calls it: as it has told us, or as the bot has when it claimed its call.
 func handle(a *call.Attempt) string {
-	switch {
-	case a.Started.GetHandle() != "":
+	if a.Started.GetHandle() != "" {
 		return a.Started.GetHandle()
-	case a.Ready.GetSign() == callv1.Sign_SIGN_CLAIMED:
-		return a.Ready.GetSession()
 	}
-	return ""
+	by, _ := a.ClaimedBy()
+	return by
 }
 
 // leftAt is when the attempt's bot has left its room for good, as far as Daily has told, or zero.

@@ -44,7 +44,7 @@ func NewService(further map[string]Backend) app.Service {
 				&callv1.BotFailed{}, &callv1.DialFailed{}, &callv1.AttemptRequested{}, &callv1.TransferCompleted{}, &callv1.CallEnded{},
 			},
 			Timers:  true,
-			Buckets: []jetstream.KeyValueConfig{budget.Bucket, slots.Bucket, jobsBucket},
+			Buckets: []jetstream.KeyValueConfig{budget.Bucket, slots.Bucket, jobsBucket, contextsBucket},
 			Speaks:  []string{slots.StopSubjects},
 		},
 		Secrets: []string{config.EnvDailyAPIKey, config.EnvTrunklineSecret},
@@ -73,6 +73,7 @@ type Scheduler struct {
 	shut     func()        // locks it, for good
 	origin   int           // where the dispatcher's next search for a slot begins
 	jobs     jetstream.KeyValue
+	contexts jetstream.KeyValue
 	ledger   *ledger
 	life     context.Context // what the process does for a call goes on when the request that asked for it has gone
 }
@@ -108,12 +109,16 @@ func serve(ctx context.Context, env *app.Env, further map[string]Backend) error 
 	if err != nil {
 		return fmt.Errorf("bucket %s: %w", jobsBucket.Bucket, err)
 	}
+	contexts, err := env.Bus.JS.KeyValue(ctx, contextsBucket.Bucket)
+	if err != nil {
+		return fmt.Errorf("bucket %s: %w", contextsBucket.Bucket, err)
+	}
 	instance := uuid.NewString()
 	s := &Scheduler{
 		Config: env.Config, Secrets: env.Secrets, Bus: env.Bus, Timers: env.Timers, Log: env.Log,
 		Daily: client, Domain: app.Domain(client), Slots: store,
 		instance: instance, origin: origin(instance), backends: map[string]Backend{config.Process: process},
-		jobs: jobs, ledger: newLedger(slotMetrics(env)), began: time.Now(),
+		jobs: jobs, contexts: contexts, ledger: newLedger(slotMetrics(env)), began: time.Now(),
 	}
 	s.remotes, s.shut = newRemotes(ctx, s), sync.OnceFunc(s.door.Lock)
 	for _, name := range away {

@@ -65,7 +65,7 @@ func (s *Scheduler) start(ctx context.Context, t task, slot string) (waits bool,
 	}
 	guard.Die("bot.intended")
 	handed = true
-	data, err := s.jobFor(c, c.Attempt(t.Attempt), agent, domain)
+	data, err := s.jobFor(ctx, c, c.Attempt(t.Attempt), agent, domain)
 	if err == nil {
 		err = s.backends[agent.Backend].Start(ctx, Start{Agent: agent, Lease: *lease, Job: data, Cause: intent.ID()})
 	}
@@ -100,7 +100,7 @@ func (s *Scheduler) intend(ctx context.Context, t task, agent config.Agent, slot
 }
 
 // jobFor makes what the bot is told. Both of its tokens are good for this call and attempt alone.
-func (s *Scheduler) jobFor(c *call.State, a *call.Attempt, agent config.Agent, domain daily.Domain) (json.RawMessage, error) {
+func (s *Scheduler) jobFor(ctx context.Context, c *call.State, a *call.Attempt, agent config.Agent, domain daily.Domain) (json.RawMessage, error) {
 	expires := a.Room.GetExpires().AsTime()
 	token := daily.MeetingToken{
 		Room: a.Room.GetRoom(), DomainID: domain.ID, UserID: call.BotID(c.ID, a.N), UserName: agent.Name, Owner: agent.Owner, Expires: expires,
@@ -129,6 +129,12 @@ func (s *Scheduler) jobFor(c *call.State, a *call.Attempt, agent config.Agent, d
 	}
 	if len(agent.Targets) > 0 {
 		j.Body.Trunkline.TransferURL = s.Config.TransferURL()
+	}
+	if a.Room.GetResumed() {
+		// The caller waits: a bot that knows nothing of the conversation is better than none.
+		if j.Body.Trunkline.Context, err = s.lastContext(ctx, c.ID); err != nil {
+			s.Log.Warn("a bot takes over without the context", "call_id", c.ID, "attempt", a.N, "err", err)
+		}
 	}
 	if m := c.Requested.GetMetadata(); m != nil {
 		j.Body.Trunkline.Metadata = m.AsMap()

@@ -31,8 +31,12 @@ func (s *Scheduler) DialFailed(ctx context.Context, in bus.In[*callv1.DialFailed
 	return s.clearUp(ctx, call.Read(in.Story))
 }
 
-// CallEnded stops the call's bots, after the time that they have for their last work.
+// CallEnded stops the call's bots, after the time that they have for their last work. What they have told of the
+// conversation is deleted.
 func (s *Scheduler) CallEnded(ctx context.Context, in bus.In[*callv1.CallEnded]) error {
+	if err := s.dropContext(ctx, in.CallID); err != nil {
+		return err
+	}
 	return s.clearUp(ctx, call.Read(in.Story))
 }
 

@@ -3,6 +3,8 @@
 // Package job is what a bot is told on its standard input, as one JSON document. docs/bots.md describes it.
 package job
 
+import "encoding/json"
+
 // Job is one call for one bot. It satisfies Pipecat's runner arguments (room_url, token, session_id, body) and, in the
 // body, what a bot made with Pipecat's create_transport reads.
 type Job struct {
@@ -40,6 +42,8 @@ type Trunkline struct {
 	Agent   string `json:"agent"`
 	// Resumed: the caller is in the room already, and another bot has been lost.
 	Resumed bool `json:"resumed"`
+	// Context is what the bots before this one have last told of the conversation.
+	Context json.RawMessage `json:"context,omitempty"`
 	// Of a dial-out: who is being called, and what was said about the call by who asked for it.
 	To       string         `json:"to,omitempty"`
 	Metadata map[string]any `json:"metadata,omitempty"`

@@ -386,8 +386,7 @@ class Call:
             await self._voice.fall_silent()
         if self._claims_inside:
             try:
-                # Trunkline may have heard from Daily already that this participant is the bot.
-                await self._claim(me or self._session_id)
+                await self._claim(self._session_id)
             except GatewayError as e:
                 await self._fail(f"claim: {e}")
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m trunkline.run [--warm] bot.py` calls the file's `bot()` with the job on standard input.
 
-With `--warm` the file is imported first and the line `{"ready":true}` is written; the job may come much later. One job
-is served, and then the process ends: 0 when `bot()` returned, 1 when it raised, 2 when there is nothing to run, 143
-when SIGTERM has ended it.
+With `--warm`, or with TRUNKLINE_WARM=1 in the environment, the file is imported first and the line `{"ready":true}` is
+written; the job may come much later. One job is served, and then the process ends: 0 when `bot()` returned, 1 when it
+raised, 2 when there is nothing to run, 143 when SIGTERM has ended it.
 """
 
 import argparse
@@ -95,6 +95,7 @@ def main() -> int:
     parser.add_argument("--warm", action="store_true", help="import the bot, say so, and then wait for the job")
     parser.add_argument("file", help="the bot: a Python file with a function bot(runner_args)")
     asked = parser.parse_args()
+    asked.warm = asked.warm or os.environ.get("TRUNKLINE_WARM") == "1"
     try:
         if asked.warm:
             STDOUT = os.dup(1)

@@ -1084,7 +1084,7 @@ type BotReady struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Attempt uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	Sign    Sign                   `protobuf:"varint,2,opt,name=sign,proto3,enum=trunkline.call.v1.Sign" json:"sign,omitempty"`
-	// Which of the bot's sessions claimed, where it said so.
+	// Of a bot that has claimed, what it calls itself; of one that has joined, its session at Daily.
 	Session       string `protobuf:"bytes,3,opt,name=session,proto3" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1141,6 +1141,60 @@ func (x *BotReady) GetSession() string {
 	return ""
 }
 
+// BotClaimed: the bot, which was known to be ready, has claimed its call. Others that were started for the attempt are refused.
+type BotClaimed struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Attempt uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// What the process calls itself.
+	Session       string `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BotClaimed) Reset() {
+	*x = BotClaimed{}
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BotClaimed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BotClaimed) ProtoMessage() {}
+
+func (x *BotClaimed) ProtoReflect() protoreflect.Message {
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BotClaimed.ProtoReflect.Descriptor instead.
+func (*BotClaimed) Descriptor() ([]byte, []int) {
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *BotClaimed) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *BotClaimed) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
 // BotFailed: the attempt's bot is given up. What it asks from here on is refused.
 type BotFailed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1152,7 +1206,7 @@ type BotFailed struct {
 
 func (x *BotFailed) Reset() {
 	*x = BotFailed{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[12]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1164,7 +1218,7 @@ func (x *BotFailed) String() string {
 func (*BotFailed) ProtoMessage() {}
 
 func (x *BotFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[12]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1177,7 +1231,7 @@ func (x *BotFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BotFailed.ProtoReflect.Descriptor instead.
 func (*BotFailed) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{12}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *BotFailed) GetAttempt() uint32 {
@@ -1207,7 +1261,7 @@ type BotExited struct {
 
 func (x *BotExited) Reset() {
 	*x = BotExited{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[13]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1219,7 +1273,7 @@ func (x *BotExited) String() string {
 func (*BotExited) ProtoMessage() {}
 
 func (x *BotExited) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[13]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1232,7 +1286,7 @@ func (x *BotExited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BotExited.ProtoReflect.Descriptor instead.
 func (*BotExited) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{13}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *BotExited) GetAttempt() uint32 {
@@ -1268,7 +1322,7 @@ type ForwardStarted struct {
 
 func (x *ForwardStarted) Reset() {
 	*x = ForwardStarted{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[14]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1280,7 +1334,7 @@ func (x *ForwardStarted) String() string {
 func (*ForwardStarted) ProtoMessage() {}
 
 func (x *ForwardStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[14]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1293,7 +1347,7 @@ func (x *ForwardStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardStarted.ProtoReflect.Descriptor instead.
 func (*ForwardStarted) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{14}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ForwardStarted) GetAttempt() uint32 {
@@ -1329,7 +1383,7 @@ type ForwardRepeated struct {
 
 func (x *ForwardRepeated) Reset() {
 	*x = ForwardRepeated{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[15]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1341,7 +1395,7 @@ func (x *ForwardRepeated) String() string {
 func (*ForwardRepeated) ProtoMessage() {}
 
 func (x *ForwardRepeated) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[15]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1354,7 +1408,7 @@ func (x *ForwardRepeated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardRepeated.ProtoReflect.Descriptor instead.
 func (*ForwardRepeated) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{15}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ForwardRepeated) GetAttempt() uint32 {
@@ -1382,7 +1436,7 @@ type CallForwarded struct {
 
 func (x *CallForwarded) Reset() {
 	*x = CallForwarded{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[16]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1394,7 +1448,7 @@ func (x *CallForwarded) String() string {
 func (*CallForwarded) ProtoMessage() {}
 
 func (x *CallForwarded) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[16]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1407,7 +1461,7 @@ func (x *CallForwarded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallForwarded.ProtoReflect.Descriptor instead.
 func (*CallForwarded) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{16}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CallForwarded) GetAttempt() uint32 {
@@ -1439,7 +1493,7 @@ type ForwardFailed struct {
 
 func (x *ForwardFailed) Reset() {
 	*x = ForwardFailed{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[17]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1451,7 +1505,7 @@ func (x *ForwardFailed) String() string {
 func (*ForwardFailed) ProtoMessage() {}
 
 func (x *ForwardFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[17]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1464,7 +1518,7 @@ func (x *ForwardFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardFailed.ProtoReflect.Descriptor instead.
 func (*ForwardFailed) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{17}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ForwardFailed) GetAttempt() uint32 {
@@ -1507,7 +1561,7 @@ type DialinReady struct {
 
 func (x *DialinReady) Reset() {
 	*x = DialinReady{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[18]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1519,7 +1573,7 @@ func (x *DialinReady) String() string {
 func (*DialinReady) ProtoMessage() {}
 
 func (x *DialinReady) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[18]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1532,7 +1586,7 @@ func (x *DialinReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialinReady.ProtoReflect.Descriptor instead.
 func (*DialinReady) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{18}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DialinReady) GetAttempt() uint32 {
@@ -1573,7 +1627,7 @@ type LegConnected struct {
 
 func (x *LegConnected) Reset() {
 	*x = LegConnected{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[19]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1585,7 +1639,7 @@ func (x *LegConnected) String() string {
 func (*LegConnected) ProtoMessage() {}
 
 func (x *LegConnected) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[19]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1598,7 +1652,7 @@ func (x *LegConnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LegConnected.ProtoReflect.Descriptor instead.
 func (*LegConnected) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{19}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LegConnected) GetSessionId() string {
@@ -1659,7 +1713,7 @@ type LegAnswered struct {
 
 func (x *LegAnswered) Reset() {
 	*x = LegAnswered{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[20]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1671,7 +1725,7 @@ func (x *LegAnswered) String() string {
 func (*LegAnswered) ProtoMessage() {}
 
 func (x *LegAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[20]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +1738,7 @@ func (x *LegAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LegAnswered.ProtoReflect.Descriptor instead.
 func (*LegAnswered) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{20}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LegAnswered) GetSessionId() string {
@@ -1745,7 +1799,7 @@ type LegFailed struct {
 
 func (x *LegFailed) Reset() {
 	*x = LegFailed{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[21]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1757,7 +1811,7 @@ func (x *LegFailed) String() string {
 func (*LegFailed) ProtoMessage() {}
 
 func (x *LegFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[21]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1770,7 +1824,7 @@ func (x *LegFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LegFailed.ProtoReflect.Descriptor instead.
 func (*LegFailed) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{21}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LegFailed) GetSessionId() string {
@@ -1831,7 +1885,7 @@ type LegEnded struct {
 
 func (x *LegEnded) Reset() {
 	*x = LegEnded{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[22]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1843,7 +1897,7 @@ func (x *LegEnded) String() string {
 func (*LegEnded) ProtoMessage() {}
 
 func (x *LegEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[22]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1856,7 +1910,7 @@ func (x *LegEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LegEnded.ProtoReflect.Descriptor instead.
 func (*LegEnded) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{22}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LegEnded) GetSessionId() string {
@@ -1914,7 +1968,7 @@ type LegTransfer struct {
 
 func (x *LegTransfer) Reset() {
 	*x = LegTransfer{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[23]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1926,7 +1980,7 @@ func (x *LegTransfer) String() string {
 func (*LegTransfer) ProtoMessage() {}
 
 func (x *LegTransfer) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[23]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1939,7 +1993,7 @@ func (x *LegTransfer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LegTransfer.ProtoReflect.Descriptor instead.
 func (*LegTransfer) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{23}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LegTransfer) GetSessionId() string {
@@ -1986,7 +2040,7 @@ type ParticipantJoined struct {
 
 func (x *ParticipantJoined) Reset() {
 	*x = ParticipantJoined{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[24]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1998,7 +2052,7 @@ func (x *ParticipantJoined) String() string {
 func (*ParticipantJoined) ProtoMessage() {}
 
 func (x *ParticipantJoined) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[24]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2011,7 +2065,7 @@ func (x *ParticipantJoined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParticipantJoined.ProtoReflect.Descriptor instead.
 func (*ParticipantJoined) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{24}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ParticipantJoined) GetSessionId() string {
@@ -2062,7 +2116,7 @@ type ParticipantLeft struct {
 
 func (x *ParticipantLeft) Reset() {
 	*x = ParticipantLeft{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[25]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2074,7 +2128,7 @@ func (x *ParticipantLeft) String() string {
 func (*ParticipantLeft) ProtoMessage() {}
 
 func (x *ParticipantLeft) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[25]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2087,7 +2141,7 @@ func (x *ParticipantLeft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParticipantLeft.ProtoReflect.Descriptor instead.
 func (*ParticipantLeft) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{25}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ParticipantLeft) GetSessionId() string {
@@ -2129,7 +2183,7 @@ type CallConnected struct {
 
 func (x *CallConnected) Reset() {
 	*x = CallConnected{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[26]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2141,7 +2195,7 @@ func (x *CallConnected) String() string {
 func (*CallConnected) ProtoMessage() {}
 
 func (x *CallConnected) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[26]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2154,7 +2208,7 @@ func (x *CallConnected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallConnected.ProtoReflect.Descriptor instead.
 func (*CallConnected) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{26}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CallConnected) GetAttempt() uint32 {
@@ -2182,7 +2236,7 @@ type DialStarting struct {
 
 func (x *DialStarting) Reset() {
 	*x = DialStarting{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[27]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2194,7 +2248,7 @@ func (x *DialStarting) String() string {
 func (*DialStarting) ProtoMessage() {}
 
 func (x *DialStarting) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[27]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2207,7 +2261,7 @@ func (x *DialStarting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialStarting.ProtoReflect.Descriptor instead.
 func (*DialStarting) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{27}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DialStarting) GetAttempt() uint32 {
@@ -2235,7 +2289,7 @@ type DialStarted struct {
 
 func (x *DialStarted) Reset() {
 	*x = DialStarted{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[28]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2247,7 +2301,7 @@ func (x *DialStarted) String() string {
 func (*DialStarted) ProtoMessage() {}
 
 func (x *DialStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[28]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2260,7 +2314,7 @@ func (x *DialStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialStarted.ProtoReflect.Descriptor instead.
 func (*DialStarted) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{28}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DialStarted) GetAttempt() uint32 {
@@ -2288,7 +2342,7 @@ type DialAnswered struct {
 
 func (x *DialAnswered) Reset() {
 	*x = DialAnswered{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[29]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2300,7 +2354,7 @@ func (x *DialAnswered) String() string {
 func (*DialAnswered) ProtoMessage() {}
 
 func (x *DialAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[29]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2313,7 +2367,7 @@ func (x *DialAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialAnswered.ProtoReflect.Descriptor instead.
 func (*DialAnswered) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{29}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DialAnswered) GetAttempt() uint32 {
@@ -2341,7 +2395,7 @@ type DialStopping struct {
 
 func (x *DialStopping) Reset() {
 	*x = DialStopping{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[30]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2353,7 +2407,7 @@ func (x *DialStopping) String() string {
 func (*DialStopping) ProtoMessage() {}
 
 func (x *DialStopping) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[30]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2366,7 +2420,7 @@ func (x *DialStopping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialStopping.ProtoReflect.Descriptor instead.
 func (*DialStopping) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{30}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DialStopping) GetAttempt() uint32 {
@@ -2397,7 +2451,7 @@ type DialFailed struct {
 
 func (x *DialFailed) Reset() {
 	*x = DialFailed{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[31]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2409,7 +2463,7 @@ func (x *DialFailed) String() string {
 func (*DialFailed) ProtoMessage() {}
 
 func (x *DialFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[31]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2422,7 +2476,7 @@ func (x *DialFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialFailed.ProtoReflect.Descriptor instead.
 func (*DialFailed) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{31}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *DialFailed) GetAttempt() uint32 {
@@ -2456,7 +2510,7 @@ type VoicemailHeard struct {
 
 func (x *VoicemailHeard) Reset() {
 	*x = VoicemailHeard{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[32]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2468,7 +2522,7 @@ func (x *VoicemailHeard) String() string {
 func (*VoicemailHeard) ProtoMessage() {}
 
 func (x *VoicemailHeard) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[32]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2481,7 +2535,7 @@ func (x *VoicemailHeard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VoicemailHeard.ProtoReflect.Descriptor instead.
 func (*VoicemailHeard) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{32}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *VoicemailHeard) GetAttempt() uint32 {
@@ -2524,7 +2578,7 @@ type TransferRequested struct {
 
 func (x *TransferRequested) Reset() {
 	*x = TransferRequested{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[33]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2536,7 +2590,7 @@ func (x *TransferRequested) String() string {
 func (*TransferRequested) ProtoMessage() {}
 
 func (x *TransferRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[33]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2549,7 +2603,7 @@ func (x *TransferRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferRequested.ProtoReflect.Descriptor instead.
 func (*TransferRequested) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{33}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TransferRequested) GetN() uint32 {
@@ -2671,7 +2725,7 @@ type TransferNumber struct {
 
 func (x *TransferNumber) Reset() {
 	*x = TransferNumber{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[34]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2683,7 +2737,7 @@ func (x *TransferNumber) String() string {
 func (*TransferNumber) ProtoMessage() {}
 
 func (x *TransferNumber) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[34]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2696,7 +2750,7 @@ func (x *TransferNumber) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferNumber.ProtoReflect.Descriptor instead.
 func (*TransferNumber) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{34}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TransferNumber) GetTo() string {
@@ -2753,7 +2807,7 @@ type TransferAnnounced struct {
 
 func (x *TransferAnnounced) Reset() {
 	*x = TransferAnnounced{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[35]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2765,7 +2819,7 @@ func (x *TransferAnnounced) String() string {
 func (*TransferAnnounced) ProtoMessage() {}
 
 func (x *TransferAnnounced) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[35]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2778,7 +2832,7 @@ func (x *TransferAnnounced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferAnnounced.ProtoReflect.Descriptor instead.
 func (*TransferAnnounced) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{35}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *TransferAnnounced) GetN() uint32 {
@@ -2806,7 +2860,7 @@ type TransferHeld struct {
 
 func (x *TransferHeld) Reset() {
 	*x = TransferHeld{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[36]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2818,7 +2872,7 @@ func (x *TransferHeld) String() string {
 func (*TransferHeld) ProtoMessage() {}
 
 func (x *TransferHeld) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[36]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2831,7 +2885,7 @@ func (x *TransferHeld) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferHeld.ProtoReflect.Descriptor instead.
 func (*TransferHeld) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{36}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *TransferHeld) GetN() uint32 {
@@ -2863,7 +2917,7 @@ type TransferStarting struct {
 
 func (x *TransferStarting) Reset() {
 	*x = TransferStarting{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[37]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2875,7 +2929,7 @@ func (x *TransferStarting) String() string {
 func (*TransferStarting) ProtoMessage() {}
 
 func (x *TransferStarting) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[37]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2888,7 +2942,7 @@ func (x *TransferStarting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferStarting.ProtoReflect.Descriptor instead.
 func (*TransferStarting) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{37}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *TransferStarting) GetN() uint32 {
@@ -2932,7 +2986,7 @@ type TransferStarted struct {
 
 func (x *TransferStarted) Reset() {
 	*x = TransferStarted{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[38]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2944,7 +2998,7 @@ func (x *TransferStarted) String() string {
 func (*TransferStarted) ProtoMessage() {}
 
 func (x *TransferStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[38]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2957,7 +3011,7 @@ func (x *TransferStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferStarted.ProtoReflect.Descriptor instead.
 func (*TransferStarted) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{38}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *TransferStarted) GetN() uint32 {
@@ -2992,7 +3046,7 @@ type TransferStopping struct {
 
 func (x *TransferStopping) Reset() {
 	*x = TransferStopping{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[39]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3004,7 +3058,7 @@ func (x *TransferStopping) String() string {
 func (*TransferStopping) ProtoMessage() {}
 
 func (x *TransferStopping) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[39]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3017,7 +3071,7 @@ func (x *TransferStopping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferStopping.ProtoReflect.Descriptor instead.
 func (*TransferStopping) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{39}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *TransferStopping) GetN() uint32 {
@@ -3046,7 +3100,7 @@ type TransferAnswered struct {
 
 func (x *TransferAnswered) Reset() {
 	*x = TransferAnswered{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[40]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3058,7 +3112,7 @@ func (x *TransferAnswered) String() string {
 func (*TransferAnswered) ProtoMessage() {}
 
 func (x *TransferAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[40]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3071,7 +3125,7 @@ func (x *TransferAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferAnswered.ProtoReflect.Descriptor instead.
 func (*TransferAnswered) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{40}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *TransferAnswered) GetN() uint32 {
@@ -3110,7 +3164,7 @@ type TransferMissed struct {
 
 func (x *TransferMissed) Reset() {
 	*x = TransferMissed{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[41]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3122,7 +3176,7 @@ func (x *TransferMissed) String() string {
 func (*TransferMissed) ProtoMessage() {}
 
 func (x *TransferMissed) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[41]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3135,7 +3189,7 @@ func (x *TransferMissed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferMissed.ProtoReflect.Descriptor instead.
 func (*TransferMissed) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{41}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *TransferMissed) GetN() uint32 {
@@ -3177,7 +3231,7 @@ type TransferBriefing struct {
 
 func (x *TransferBriefing) Reset() {
 	*x = TransferBriefing{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[42]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3189,7 +3243,7 @@ func (x *TransferBriefing) String() string {
 func (*TransferBriefing) ProtoMessage() {}
 
 func (x *TransferBriefing) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[42]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3202,7 +3256,7 @@ func (x *TransferBriefing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferBriefing.ProtoReflect.Descriptor instead.
 func (*TransferBriefing) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{42}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *TransferBriefing) GetN() uint32 {
@@ -3234,7 +3288,7 @@ type TransferBriefed struct {
 
 func (x *TransferBriefed) Reset() {
 	*x = TransferBriefed{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[43]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3246,7 +3300,7 @@ func (x *TransferBriefed) String() string {
 func (*TransferBriefed) ProtoMessage() {}
 
 func (x *TransferBriefed) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[43]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3259,7 +3313,7 @@ func (x *TransferBriefed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferBriefed.ProtoReflect.Descriptor instead.
 func (*TransferBriefed) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{43}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *TransferBriefed) GetN() uint32 {
@@ -3313,7 +3367,7 @@ type TransferCompleted struct {
 
 func (x *TransferCompleted) Reset() {
 	*x = TransferCompleted{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[44]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3325,7 +3379,7 @@ func (x *TransferCompleted) String() string {
 func (*TransferCompleted) ProtoMessage() {}
 
 func (x *TransferCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[44]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3338,7 +3392,7 @@ func (x *TransferCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferCompleted.ProtoReflect.Descriptor instead.
 func (*TransferCompleted) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{44}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *TransferCompleted) GetN() uint32 {
@@ -3383,7 +3437,7 @@ type TransferFailed struct {
 
 func (x *TransferFailed) Reset() {
 	*x = TransferFailed{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[45]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3395,7 +3449,7 @@ func (x *TransferFailed) String() string {
 func (*TransferFailed) ProtoMessage() {}
 
 func (x *TransferFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[45]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3408,7 +3462,7 @@ func (x *TransferFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferFailed.ProtoReflect.Descriptor instead.
 func (*TransferFailed) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{45}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *TransferFailed) GetN() uint32 {
@@ -3445,7 +3499,7 @@ type TransferCancelled struct {
 
 func (x *TransferCancelled) Reset() {
 	*x = TransferCancelled{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[46]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3457,7 +3511,7 @@ func (x *TransferCancelled) String() string {
 func (*TransferCancelled) ProtoMessage() {}
 
 func (x *TransferCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[46]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3470,7 +3524,7 @@ func (x *TransferCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferCancelled.ProtoReflect.Descriptor instead.
 func (*TransferCancelled) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{46}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *TransferCancelled) GetN() uint32 {
@@ -3509,7 +3563,7 @@ type EndRequested struct {
 
 func (x *EndRequested) Reset() {
 	*x = EndRequested{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[47]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3521,7 +3575,7 @@ func (x *EndRequested) String() string {
 func (*EndRequested) ProtoMessage() {}
 
 func (x *EndRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[47]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3534,7 +3588,7 @@ func (x *EndRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndRequested.ProtoReflect.Descriptor instead.
 func (*EndRequested) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{47}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *EndRequested) GetReason() string {
@@ -3572,7 +3626,7 @@ type CallEnded struct {
 
 func (x *CallEnded) Reset() {
 	*x = CallEnded{}
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[48]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3584,7 +3638,7 @@ func (x *CallEnded) String() string {
 func (*CallEnded) ProtoMessage() {}
 
 func (x *CallEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_trunkline_call_v1_events_proto_msgTypes[48]
+	mi := &file_trunkline_call_v1_events_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3597,7 +3651,7 @@ func (x *CallEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallEnded.ProtoReflect.Descriptor instead.
 func (*CallEnded) Descriptor() ([]byte, []int) {
-	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{48}
+	return file_trunkline_call_v1_events_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *CallEnded) GetOutcome() Outcome {
@@ -3719,6 +3773,11 @@ const file_trunkline_call_v1_events_proto_rawDesc = "" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12+\n" +
 	"\x04sign\x18\x02 \x01(\x0e2\x17.trunkline.call.v1.SignR\x04sign\x12\x18\n" +
 	"\asession\x18\x03 \x01(\tR\asession:\x1e\x8a\xe7\x18\x1a\n" +
+	"\rbot-scheduler\x10\x02\x1a\aattempt\"`\n" +
+	"\n" +
+	"BotClaimed\x12\x18\n" +
+	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x18\n" +
+	"\asession\x18\x02 \x01(\tR\asession:\x1e\x8a\xe7\x18\x1a\n" +
 	"\rbot-scheduler\x10\x02\x1a\aattempt\"]\n" +
 	"\tBotFailed\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x16\n" +
@@ -3986,7 +4045,7 @@ func file_trunkline_call_v1_events_proto_rawDescGZIP() []byte {
 }
 
 var file_trunkline_call_v1_events_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_trunkline_call_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_trunkline_call_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_trunkline_call_v1_events_proto_goTypes = []any{
 	(Place)(0),                    // 0: trunkline.call.v1.Place
 	(Sign)(0),                     // 1: trunkline.call.v1.Sign
@@ -4003,70 +4062,71 @@ var file_trunkline_call_v1_events_proto_goTypes = []any{
 	(*BotStarting)(nil),           // 12: trunkline.call.v1.BotStarting
 	(*BotStarted)(nil),            // 13: trunkline.call.v1.BotStarted
 	(*BotReady)(nil),              // 14: trunkline.call.v1.BotReady
-	(*BotFailed)(nil),             // 15: trunkline.call.v1.BotFailed
-	(*BotExited)(nil),             // 16: trunkline.call.v1.BotExited
-	(*ForwardStarted)(nil),        // 17: trunkline.call.v1.ForwardStarted
-	(*ForwardRepeated)(nil),       // 18: trunkline.call.v1.ForwardRepeated
-	(*CallForwarded)(nil),         // 19: trunkline.call.v1.CallForwarded
-	(*ForwardFailed)(nil),         // 20: trunkline.call.v1.ForwardFailed
-	(*DialinReady)(nil),           // 21: trunkline.call.v1.DialinReady
-	(*LegConnected)(nil),          // 22: trunkline.call.v1.LegConnected
-	(*LegAnswered)(nil),           // 23: trunkline.call.v1.LegAnswered
-	(*LegFailed)(nil),             // 24: trunkline.call.v1.LegFailed
-	(*LegEnded)(nil),              // 25: trunkline.call.v1.LegEnded
-	(*LegTransfer)(nil),           // 26: trunkline.call.v1.LegTransfer
-	(*ParticipantJoined)(nil),     // 27: trunkline.call.v1.ParticipantJoined
-	(*ParticipantLeft)(nil),       // 28: trunkline.call.v1.ParticipantLeft
-	(*CallConnected)(nil),         // 29: trunkline.call.v1.CallConnected
-	(*DialStarting)(nil),          // 30: trunkline.call.v1.DialStarting
-	(*DialStarted)(nil),           // 31: trunkline.call.v1.DialStarted
-	(*DialAnswered)(nil),          // 32: trunkline.call.v1.DialAnswered
-	(*DialStopping)(nil),          // 33: trunkline.call.v1.DialStopping
-	(*DialFailed)(nil),            // 34: trunkline.call.v1.DialFailed
-	(*VoicemailHeard)(nil),        // 35: trunkline.call.v1.VoicemailHeard
-	(*TransferRequested)(nil),     // 36: trunkline.call.v1.TransferRequested
-	(*TransferNumber)(nil),        // 37: trunkline.call.v1.TransferNumber
-	(*TransferAnnounced)(nil),     // 38: trunkline.call.v1.TransferAnnounced
-	(*TransferHeld)(nil),          // 39: trunkline.call.v1.TransferHeld
-	(*TransferStarting)(nil),      // 40: trunkline.call.v1.TransferStarting
-	(*TransferStarted)(nil),       // 41: trunkline.call.v1.TransferStarted
-	(*TransferStopping)(nil),      // 42: trunkline.call.v1.TransferStopping
-	(*TransferAnswered)(nil),      // 43: trunkline.call.v1.TransferAnswered
-	(*TransferMissed)(nil),        // 44: trunkline.call.v1.TransferMissed
-	(*TransferBriefing)(nil),      // 45: trunkline.call.v1.TransferBriefing
-	(*TransferBriefed)(nil),       // 46: trunkline.call.v1.TransferBriefed
-	(*TransferCompleted)(nil),     // 47: trunkline.call.v1.TransferCompleted
-	(*TransferFailed)(nil),        // 48: trunkline.call.v1.TransferFailed
-	(*TransferCancelled)(nil),     // 49: trunkline.call.v1.TransferCancelled
-	(*EndRequested)(nil),          // 50: trunkline.call.v1.EndRequested
-	(*CallEnded)(nil),             // 51: trunkline.call.v1.CallEnded
-	nil,                           // 52: trunkline.call.v1.CallReceived.SipHeadersEntry
-	(*durationpb.Duration)(nil),   // 53: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 54: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),       // 55: google.protobuf.Struct
+	(*BotClaimed)(nil),            // 15: trunkline.call.v1.BotClaimed
+	(*BotFailed)(nil),             // 16: trunkline.call.v1.BotFailed
+	(*BotExited)(nil),             // 17: trunkline.call.v1.BotExited
+	(*ForwardStarted)(nil),        // 18: trunkline.call.v1.ForwardStarted
+	(*ForwardRepeated)(nil),       // 19: trunkline.call.v1.ForwardRepeated
+	(*CallForwarded)(nil),         // 20: trunkline.call.v1.CallForwarded
+	(*ForwardFailed)(nil),         // 21: trunkline.call.v1.ForwardFailed
+	(*DialinReady)(nil),           // 22: trunkline.call.v1.DialinReady
+	(*LegConnected)(nil),          // 23: trunkline.call.v1.LegConnected
+	(*LegAnswered)(nil),           // 24: trunkline.call.v1.LegAnswered
+	(*LegFailed)(nil),             // 25: trunkline.call.v1.LegFailed
+	(*LegEnded)(nil),              // 26: trunkline.call.v1.LegEnded
+	(*LegTransfer)(nil),           // 27: trunkline.call.v1.LegTransfer
+	(*ParticipantJoined)(nil),     // 28: trunkline.call.v1.ParticipantJoined
+	(*ParticipantLeft)(nil),       // 29: trunkline.call.v1.ParticipantLeft
+	(*CallConnected)(nil),         // 30: trunkline.call.v1.CallConnected
+	(*DialStarting)(nil),          // 31: trunkline.call.v1.DialStarting
+	(*DialStarted)(nil),           // 32: trunkline.call.v1.DialStarted
+	(*DialAnswered)(nil),          // 33: trunkline.call.v1.DialAnswered
+	(*DialStopping)(nil),          // 34: trunkline.call.v1.DialStopping
+	(*DialFailed)(nil),            // 35: trunkline.call.v1.DialFailed
+	(*VoicemailHeard)(nil),        // 36: trunkline.call.v1.VoicemailHeard
+	(*TransferRequested)(nil),     // 37: trunkline.call.v1.TransferRequested
+	(*TransferNumber)(nil),        // 38: trunkline.call.v1.TransferNumber
+	(*TransferAnnounced)(nil),     // 39: trunkline.call.v1.TransferAnnounced
+	(*TransferHeld)(nil),          // 40: trunkline.call.v1.TransferHeld
+	(*TransferStarting)(nil),      // 41: trunkline.call.v1.TransferStarting
+	(*TransferStarted)(nil),       // 42: trunkline.call.v1.TransferStarted
+	(*TransferStopping)(nil),      // 43: trunkline.call.v1.TransferStopping
+	(*TransferAnswered)(nil),      // 44: trunkline.call.v1.TransferAnswered
+	(*TransferMissed)(nil),        // 45: trunkline.call.v1.TransferMissed
+	(*TransferBriefing)(nil),      // 46: trunkline.call.v1.TransferBriefing
+	(*TransferBriefed)(nil),       // 47: trunkline.call.v1.TransferBriefed
+	(*TransferCompleted)(nil),     // 48: trunkline.call.v1.TransferCompleted
+	(*TransferFailed)(nil),        // 49: trunkline.call.v1.TransferFailed
+	(*TransferCancelled)(nil),     // 50: trunkline.call.v1.TransferCancelled
+	(*EndRequested)(nil),          // 51: trunkline.call.v1.EndRequested
+	(*CallEnded)(nil),             // 52: trunkline.call.v1.CallEnded
+	nil,                           // 53: trunkline.call.v1.CallReceived.SipHeadersEntry
+	(*durationpb.Duration)(nil),   // 54: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 55: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),       // 56: google.protobuf.Struct
 }
 var file_trunkline_call_v1_events_proto_depIdxs = []int32{
-	52, // 0: trunkline.call.v1.CallReceived.sip_headers:type_name -> trunkline.call.v1.CallReceived.SipHeadersEntry
-	53, // 1: trunkline.call.v1.CallReceived.answer_budget:type_name -> google.protobuf.Duration
-	53, // 2: trunkline.call.v1.CallReceived.max_duration:type_name -> google.protobuf.Duration
-	54, // 3: trunkline.call.v1.CallRequested.not_before:type_name -> google.protobuf.Timestamp
-	54, // 4: trunkline.call.v1.CallRequested.not_after:type_name -> google.protobuf.Timestamp
-	53, // 5: trunkline.call.v1.CallRequested.max_duration:type_name -> google.protobuf.Duration
-	53, // 6: trunkline.call.v1.CallRequested.ring_timeout:type_name -> google.protobuf.Duration
-	53, // 7: trunkline.call.v1.CallRequested.answer_budget:type_name -> google.protobuf.Duration
+	53, // 0: trunkline.call.v1.CallReceived.sip_headers:type_name -> trunkline.call.v1.CallReceived.SipHeadersEntry
+	54, // 1: trunkline.call.v1.CallReceived.answer_budget:type_name -> google.protobuf.Duration
+	54, // 2: trunkline.call.v1.CallReceived.max_duration:type_name -> google.protobuf.Duration
+	55, // 3: trunkline.call.v1.CallRequested.not_before:type_name -> google.protobuf.Timestamp
+	55, // 4: trunkline.call.v1.CallRequested.not_after:type_name -> google.protobuf.Timestamp
+	54, // 5: trunkline.call.v1.CallRequested.max_duration:type_name -> google.protobuf.Duration
+	54, // 6: trunkline.call.v1.CallRequested.ring_timeout:type_name -> google.protobuf.Duration
+	54, // 7: trunkline.call.v1.CallRequested.answer_budget:type_name -> google.protobuf.Duration
 	5,  // 8: trunkline.call.v1.CallRequested.retries:type_name -> trunkline.call.v1.Retry
-	55, // 9: trunkline.call.v1.CallRequested.metadata:type_name -> google.protobuf.Struct
-	53, // 10: trunkline.call.v1.Retry.delay:type_name -> google.protobuf.Duration
+	56, // 9: trunkline.call.v1.CallRequested.metadata:type_name -> google.protobuf.Struct
+	54, // 10: trunkline.call.v1.Retry.delay:type_name -> google.protobuf.Duration
 	0,  // 11: trunkline.call.v1.AttemptRequested.place:type_name -> trunkline.call.v1.Place
-	54, // 12: trunkline.call.v1.RoomReady.expires:type_name -> google.protobuf.Timestamp
+	55, // 12: trunkline.call.v1.RoomReady.expires:type_name -> google.protobuf.Timestamp
 	1,  // 13: trunkline.call.v1.BotReady.sign:type_name -> trunkline.call.v1.Sign
-	54, // 14: trunkline.call.v1.LegConnected.at:type_name -> google.protobuf.Timestamp
-	54, // 15: trunkline.call.v1.LegAnswered.at:type_name -> google.protobuf.Timestamp
-	54, // 16: trunkline.call.v1.LegEnded.at:type_name -> google.protobuf.Timestamp
-	37, // 17: trunkline.call.v1.TransferRequested.numbers:type_name -> trunkline.call.v1.TransferNumber
-	53, // 18: trunkline.call.v1.TransferRequested.announce_within:type_name -> google.protobuf.Duration
-	53, // 19: trunkline.call.v1.TransferRequested.brief_within:type_name -> google.protobuf.Duration
-	53, // 20: trunkline.call.v1.TransferNumber.ring_timeout:type_name -> google.protobuf.Duration
+	55, // 14: trunkline.call.v1.LegConnected.at:type_name -> google.protobuf.Timestamp
+	55, // 15: trunkline.call.v1.LegAnswered.at:type_name -> google.protobuf.Timestamp
+	55, // 16: trunkline.call.v1.LegEnded.at:type_name -> google.protobuf.Timestamp
+	38, // 17: trunkline.call.v1.TransferRequested.numbers:type_name -> trunkline.call.v1.TransferNumber
+	54, // 18: trunkline.call.v1.TransferRequested.announce_within:type_name -> google.protobuf.Duration
+	54, // 19: trunkline.call.v1.TransferRequested.brief_within:type_name -> google.protobuf.Duration
+	54, // 20: trunkline.call.v1.TransferNumber.ring_timeout:type_name -> google.protobuf.Duration
 	2,  // 21: trunkline.call.v1.CallEnded.outcome:type_name -> trunkline.call.v1.Outcome
 	22, // [22:22] is the sub-list for method output_type
 	22, // [22:22] is the sub-list for method input_type
@@ -4087,7 +4147,7 @@ func file_trunkline_call_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_trunkline_call_v1_events_proto_rawDesc), len(file_trunkline_call_v1_events_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   50,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
