@@ -85,11 +85,12 @@ fuzz: ## fuzz what strangers send us and what people configure; FUZZTIME=60s eac
 # The virtual environment is made anew when what it holds changes.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := $(CURDIR)/.venv
+PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-compile
 
 $(VENV)/.installed: bots/requirements.txt bots/trunkline/pyproject.toml bots/daily-standin/pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r bots/requirements.txt
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e bots/trunkline -e bots/daily-standin
+	$(PIP) -r bots/requirements.txt
+	$(PIP) --no-build-isolation -e bots/trunkline -e bots/daily-standin
 	touch $@
 
 .PHONY: python
