@@ -93,7 +93,7 @@ func TestATransferThatIsNotWrittenDownBeforeIsMissed(t *testing.T) {
 	t.Parallel()
 	w, client := transferring(t, "last-owner", guard.Intent)
 	wrong := strings.Join(w.handOver(t, client, 0, mishap{transfers, "transfer.sent", picksUp, 1}), "\n")
-	if !strings.Contains(wrong, "dialled 2 times") {
+	if !strings.Contains(wrong, "times into one room") {
 		t.Errorf("the intent is broken, and nobody misses it: %s", wrong)
 	}
 }
