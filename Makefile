@@ -41,6 +41,7 @@ WHOLE := -E '/trunkline/(compose|containers|kill|stack|storm)$$'
 test: ## run all tests with the race detector
 	@docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1 || echo "left out: the tests with containers (no Docker engine with compose here)"
 	@test -n "$$TRUNKLINE_COMPOSE" || echo "left out: the faults of containers and of a cluster; make containers runs them, and CI does"
+	@echo "left out: Pipecat's bots; make python runs them, and CI does"
 	go vet work
 	go test -race -p 2 -timeout 20m $$(go list work | grep -v $(WHOLE))
 	go test -race -p 1 -timeout 20m $$(go list work | grep $(WHOLE) | grep -v /kill$$)
