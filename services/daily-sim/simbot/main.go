@@ -18,6 +18,9 @@ import (
 	"time"
 )
 
+// warm is set for a bot that is started before there is a job for it, as docs/bots.md says.
+const warm = "TRUNKLINE_WARM"
+
 // Main runs the bot with one job from stdin and returns its exit status: 0 for a call that ended in any
 // regular way, 1 for a bot that died, 2 for bad flags or a bad job.
 func Main(ctx context.Context, stdin io.Reader, args []string) int {
@@ -28,7 +31,7 @@ func Main(ctx context.Context, stdin io.Reader, args []string) int {
 	if err != nil {
 		return 2
 	}
-	if os.Getenv("TRUNKLINE_WARM") != "" { // the job comes later
+	if os.Getenv(warm) != "" { // the job comes later
 		fmt.Println(`{"ready":true}`)
 	}
 	j, err := readJob(stdin)

@@ -73,11 +73,15 @@ func (x *Transfers) hangUp(ctx context.Context, v view, a act) error {
 // transfer cannot be.
 func (x *Transfers) hold(ctx context.Context, v view) error {
 	t := v.Transfer()
-	err := errors.New("nobody is in the room to be put on hold")
-	if v.caller() != "" {
+	late := t.Held == nil && v.now.After(t.Announced.At.Add(x.Rules.LostAfter))
+	var err error
+	if v.caller() == "" {
+		if err = errors.New("nobody is in the room to be put on hold"); !late { // Daily may be about to tell
+			return bus.RetryAfter(askAgain/4, err)
+		}
+	} else {
 		bot := map[string]bool{call.BotID(v.ID, v.Current().N): true}
 		err = x.update(ctx, v, v.callers(daily.Permissions{CanReceive: deaf(bot)}))
-		late := t.Held == nil && v.now.After(t.Announced.At.Add(x.Rules.LostAfter))
 		if err == nil || !late && !errors.Is(err, daily.ErrRefused) && !errors.Is(err, daily.ErrNotFound) {
 			return err
 		}
