@@ -134,6 +134,9 @@ func (t *transfers) watch(ctx context.Context) {
 		case connect.CodeUnauthenticated, connect.CodePermissionDenied, connect.CodeUnimplemented:
 			return
 		}
+		if err == nil {
+			wait = askSlower // the call is over, for all that transfer-service knows
+		}
 		if !pause(ctx, wait) {
 			return
 		}

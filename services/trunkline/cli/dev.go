@@ -89,7 +89,8 @@ Place a call, or have somebody called:
   curl -s -d '{"from":"+14155550123","to":"+14155550100","talk":"5s"}' %s/sim/calls
   trunkline call +14155550123 --agent caller
 
-and look at it with "trunkline calls ls" and "trunkline calls show ID". Ctrl-C ends everything.
+and look at it with "trunkline calls ls" and "trunkline calls show ID". While it lasts, "trunkline transfer ID --to supervisor"
+hands its caller over. Ctrl-C ends everything.
 
 `, s.URLs["ingress"], s.Config.Ingress.DialinPaths[0], s.URLs["gateway"], s.URLs["control"], s.URLs["transfer"], s.URLs["admin"], s.URLs["sim"], s.URLs["nats"],
 		s.Key.Reveal(), auth.Admin, keyFile, s.URLs["sim"])

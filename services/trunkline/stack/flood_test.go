@@ -34,7 +34,11 @@ const latest = 5 * time.Second
 // Invariant 8, and what it must not cost: who has no business here delays no caller.
 func TestAFloodOfBadWebhooksDelaysNoCaller(t *testing.T) {
 	w := start(t, bot(40), func(o *stack.Options) { o.Log = app.NewLog(io.Discard, o.Config.Log) })
+	p99 := func(times []time.Duration) time.Duration { return times[len(times)*99/100] }
 	quiet := w.startTimes(w.ring(*flood))
+	if p99(quiet) > latest/2 && storm.Busy() {
+		t.Skipf("this machine is too busy: without a flood, callers wait for %s until their bot starts", p99(quiet))
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var answers [600]atomic.Int64
@@ -55,7 +59,6 @@ func TestAFloodOfBadWebhooksDelaysNoCaller(t *testing.T) {
 			t.Errorf("%d bad webhooks were answered %d", n, status)
 		}
 	}
-	p99 := func(times []time.Duration) time.Duration { return times[len(times)*99/100] }
 	ratio := float64(p99(flooded)) / float64(p99(quiet))
 	t.Logf("from the webhook to BotStarting, p99 of %d calls: %s, and %s under %.0f bad webhooks a second: %.1f times as long", len(quiet), p99(quiet), p99(flooded), rate, ratio)
 	switch late := p99(flooded); {
