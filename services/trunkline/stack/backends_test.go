@@ -60,6 +60,7 @@ func at(backend, url string) config.Agent {
 
 // everywhere tries something at each place. Where there are no flags for an attempt, its bot is one that works.
 func everywhere(t *testing.T, flags map[int]string, try func(t *testing.T, w *world, p place), change ...func(*stack.Options)) {
+	t.Parallel() // it mostly waits
 	for name, begin := range places {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -87,6 +87,7 @@ func (w *world) callees(does ...sim.Behaviour) {
 }
 
 func TestWhatBecomesOfADialOut(t *testing.T) {
+	t.Parallel()
 	w := start(t, bot(10, "--report-voicemail"), withPolicy()...)
 	talk := sim.Duration(time.Second)
 	answers := sim.Behaviour{Does: "answer", Talk: talk}

@@ -369,6 +369,7 @@ func TestTheCallerHangsUpInATransfer(t *testing.T) {
 }
 
 func TestARequestThatComesOftenIsOneTransfer(t *testing.T) {
+	t.Parallel()
 	w := start(t, bot(2), withTargets(target(), nil)...)
 	w.phones(map[string]sim.Behaviour{first: picksUp})
 	phone := w.talking(sim.CallSpec{})
@@ -401,6 +402,7 @@ func TestARequestThatComesOftenIsOneTransfer(t *testing.T) {
 }
 
 func TestOneTransferAtATime(t *testing.T) {
+	t.Parallel()
 	w := start(t, bot(2), withTargets(target(), nil)...)
 	w.phones(map[string]sim.Behaviour{first: ignores, second: ignores})
 	phone := w.talking(sim.CallSpec{})
@@ -431,6 +433,7 @@ func TestOneTransferAtATime(t *testing.T) {
 }
 
 func TestABotsTokenMovesItsOwnCallAlone(t *testing.T) {
+	t.Parallel()
 	w := start(t, bot(3), withTargets(target(), nil)...)
 	mine, other := w.talking(sim.CallSpec{}), w.talking(sim.CallSpec{From: "+14155550124"})
 	client := func(callID string, attempt uint32) transferv1connect.TransferServiceClient {
@@ -525,6 +528,7 @@ func TestWhoIsSentAwayHasNotHungUp(t *testing.T) {
 
 // A provider that does not want the caller leaves him where he is.
 func TestWhoIsNotTakenIsStillHere(t *testing.T) {
+	t.Parallel()
 	w := start(t, bot(2), withTargets(target(), nil, withSim(func(c *sim.Config) { c.Transfers.Refer = "declined" }), func(o *stack.Options) {
 		o.Config.Transfer.LostAfter = time.Second
 	})...)
@@ -578,6 +582,7 @@ func TestATransferUnderDailysFaults(t *testing.T) {
 
 // Webhooks that come late, twice and in any order change nothing.
 func TestATransferWithUnrulyWebhooks(t *testing.T) {
+	t.Parallel()
 	w := start(t, bot(4), withTargets(target(), nil)...)
 	if err := w.Sim.SetFaults(sim.Faults{Events: sim.WebhookFaults{
 		Duplicate: 0.5, DuplicateAfter: sim.Duration(300 * time.Millisecond), Delay: 0.5, DelayMax: sim.Duration(500 * time.Millisecond),
