@@ -48,7 +48,7 @@ func TestNoProcessOutlivesABadBot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := watched(t, options{slots: 1, flags: flags, agent: "linger: 500ms, kill_grace: 1s"})
 			phone := w.Connected(w.Place(sim.CallSpec{}))
-			here := living()
+			here := living(w.dir)
 			if len(here) != 2 {
 				t.Fatalf("there are %v, want a bot and its keeper", here)
 			}
@@ -141,7 +141,7 @@ func TestABotThatWakesUpLateNeverGetsTheCaller(t *testing.T) {
 			}
 			w.Poll(storm.Soon, "the late bot's end", func() string {
 				if exists(late.pid) || exists(late.parent) {
-					return fmt.Sprint(living())
+					return fmt.Sprint(living(w.dir))
 				}
 				return ""
 			})

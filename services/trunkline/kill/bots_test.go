@@ -29,8 +29,9 @@ func (p proc) String() string {
 	return fmt.Sprintf("bot %d of %s", p.pid, p.bot)
 }
 
-// living are the bots and keepers that live. The dead who have not been buried yet have no command line.
-func living() []proc {
+// living are the bots and keepers of a world that live, or of all worlds where none is named: they log to its folder. The
+// dead who have not been buried yet have no command line.
+func living(world string) []proc {
 	var all []proc
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil || built == "" {
@@ -39,6 +40,9 @@ func living() []proc {
 	for _, dir := range dirs {
 		line, err := os.ReadFile(dir + "/cmdline")
 		if err != nil {
+			continue
+		}
+		if log, err := os.Readlink(dir + "/fd/2"); world != "" && (err != nil || !strings.HasPrefix(log, world+"/")) {
 			continue
 		}
 		args := strings.Split(string(bytes.TrimSuffix(line, []byte{0})), "\x00")
@@ -59,7 +63,7 @@ func living() []proc {
 // botsLiving are those that are bots.
 func botsLiving() []proc {
 	var all []proc
-	for _, p := range living() {
+	for _, p := range living("") {
 		if p.bot != "" {
 			all = append(all, p)
 		}
@@ -96,8 +100,8 @@ func statOf(dir string) []string {
 }
 
 // killBots ends what a failed test has left behind.
-func killBots() {
-	for _, p := range living() {
+func killBots(world string) {
+	for _, p := range living(world) {
 		_ = syscall.Kill(p.pid, syscall.SIGKILL) // gone already is well
 	}
 }

@@ -40,7 +40,7 @@ func TestAPowerCutLosesNothingThatWasTaken(t *testing.T) {
 	for _, p := range w.parts {
 		p.kill(syscall.SIGKILL)
 	}
-	killBots()
+	killBots(w.dir)
 	stop()
 	t.Logf("%d calls were taken before the power cut, %d in all", len(taken), len(w.taken()))
 

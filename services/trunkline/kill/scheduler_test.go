@@ -54,7 +54,7 @@ func TestCallsGoOnWhenBotSchedulerIsKilled(t *testing.T) {
 // inProgress tells which bots run, for which calls and on which leases, and how many were ever started.
 func (w *world) inProgress() string {
 	var lines []string
-	for _, p := range living() {
+	for _, p := range living(w.dir) {
 		lines = append(lines, p.String())
 	}
 	slices.Sort(lines)

@@ -15,9 +15,15 @@ import (
 // watched makes a world whose bots have names, and which leaves nothing behind.
 func watched(t *testing.T, o options) *world {
 	t.Helper()
-	t.Cleanup(killBots)
+	var w *world
+	t.Cleanup(func() {
+		if w != nil {
+			killBots(w.dir)
+		}
+	})
 	o.flags += named
-	return newWorld(t, o)
+	w = newWorld(t, o)
+	return w
 }
 
 // cleared waits until nothing is left of any call.
@@ -27,7 +33,7 @@ func (w *world) cleared() {
 		if left := w.Left(); left != "" {
 			return left
 		}
-		if here := living(); len(here) > 0 {
+		if here := living(w.dir); len(here) > 0 {
 			return fmt.Sprint(here)
 		}
 		return ""
