@@ -34,8 +34,9 @@ demo: build ## play a few calls and show what became of them
 dev: build ## run everything until Ctrl-C, with the simulator
 	$(TRUNKLINE) dev
 
-# The tests of the whole, one package at a time: each wants the machine for itself. Within it most of them wait.
-WHOLE := -E '/trunkline/(compose|containers|kill|stack|storm)$$'
+# The tests of the whole, one package at a time: each wants the machine for itself. Most of those of the second kind wait.
+WHOLE := -E '/trunkline/(compose|containers|storm)$$'
+WAITING := -E '/trunkline/(kill|stack)$$'
 
 .PHONY: test
 test: ## run all tests with the race detector
@@ -43,8 +44,9 @@ test: ## run all tests with the race detector
 	@test -n "$$TRUNKLINE_COMPOSE" || echo "left out: the faults of containers and of a cluster; make containers runs them, and CI does"
 	@echo "left out: Pipecat's bots; make python runs them, and CI does"
 	go vet work
-	go test -race -p 2 -timeout 20m $$(go list work | grep -v $(WHOLE))
-	go test -race -p 1 -parallel 4 -timeout 20m $$(go list work | grep $(WHOLE))
+	go test -race -p 2 -timeout 20m $$(go list work | grep -v $(WHOLE) | grep -v $(WAITING))
+	go test -race -p 1 -timeout 20m $$(go list work | grep $(WHOLE))
+	go test -race -p 1 -parallel 4 -timeout 20m $$(go list work | grep $(WAITING))
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint-$(GOLANGCI) $(BIN)/buf-$(BUF) ## check style and the contract
